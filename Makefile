@@ -1,0 +1,43 @@
+# `make demo` and `make test` do all the set-up they need, on a machine with git, make and Python alone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test check lint bench clean
+
+help:
+	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
+	@echo "make test    every test, the lab's too"
+	@echo "make check   lint, types, and the tests that need no lab"
+	@echo "make bench   pyxl against xl, paired, on the lab"
+	@echo "make clean   remove the virtual environment (the lab: pyxl lab destroy)"
+
+# Debian splits venv off Python, and forbids pip outside of one.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends python3-venv; \
+		else echo "pyxl: Python has no venv; run: sudo apt-get install python3-venv" >&2; exit 1; fi; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/pyxl lab demo
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+check: $(STAMP) lint
+	$(BIN)/python -m pytest -m "not lab"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) *.egg-info build

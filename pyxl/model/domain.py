@@ -1,0 +1,49 @@
+"""What a domain is, in Xen's words."""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class ShutdownReason(IntEnum):
+    """Why a domain shut down (xen/include/public/sched.h)."""
+
+    POWEROFF = 0
+    REBOOT = 1
+    SUSPEND = 2
+    CRASH = 3
+    WATCHDOG = 4
+    SOFT_RESET = 5
+
+
+class DomainType(Enum):
+    """How a domain runs, by the name that libxl and xl.cfg use."""
+
+    HVM = "hvm"
+    PVH = "pvh"
+    PV = "pv"
+
+
+@dataclass(frozen=True, slots=True)
+class DomainInfo:
+    """What the hypervisor tells of one domain at one moment.
+
+    Memory in KiB, ``cpu_time`` in nanoseconds over all vcpus; ``shutdown_reason`` is None while it runs, and a bare
+    number for a reason that has no name here.
+    """
+
+    domid: int
+    uuid: str
+    hvm: bool
+    running: bool
+    blocked: bool
+    paused: bool
+    dying: bool
+    shutdown_reason: ShutdownReason | int | None
+    memory_kb: int
+    max_memory_kb: int
+    vcpus: int
+    cpu_time: int
+
+    @property
+    def suspended(self) -> bool:
+        return self.shutdown_reason == ShutdownReason.SUSPEND

@@ -1,0 +1,63 @@
+"""Where Xen's tools keep things: xenstore paths and file names, as pure functions (xen-spec.md 8.1 and 9.4)."""
+
+#: Where one log a domain goes, xl's and qemu's beside ours.
+LOG_DIRECTORY = "/var/log/xen"
+LIB_DIRECTORY = "/var/lib/xen"
+RUN_DIRECTORY = "/var/run/xen"
+XL_CONF = "/etc/xen/xl.conf"
+
+LOCAL_DOMAIN = "/local/domain"
+#: Fires when a domain shuts down, suspends or goes away.
+RELEASE_DOMAIN = "@releaseDomain"
+
+
+def domain(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}"
+
+
+def name(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}/name"
+
+
+def control_shutdown(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}/control/shutdown"
+
+
+def suspend_event_channel(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}/device/suspend/event-channel"
+
+
+def device_model(domid: int, dm_domid: int = 0) -> str:
+    """Return the directory of the device model that serves ``domid`` and runs in ``dm_domid``."""
+    return f"{LOCAL_DOMAIN}/{dm_domid}/device-model/{domid}"
+
+
+def device_model_version(domid: int) -> str:
+    return f"/libxl/{domid}/dm-version"
+
+
+def domain_type(domid: int) -> str:
+    return f"/libxl/{domid}/type"
+
+
+def qmp_socket(domid: int) -> str:
+    return f"{RUN_DIRECTORY}/qmp-libxl-{domid}"
+
+
+def qmp_lock(domid: int, uuid: str) -> str:
+    """Return the lock that libxl holds around each use of a domain's QMP socket, which serves one client at a time."""
+    return f"{LIB_DIRECTORY}/userdata-l.{domid}.{uuid}.qmp-socket-lock"
+
+
+def device_model_log(domain_name: str) -> str:
+    return f"{LOG_DIRECTORY}/qemu-dm-{domain_name}.log"
+
+
+def domain_log(domain_name: str) -> str:
+    """Return pyxl's own log of a domain: its monitor's and libxl's lines."""
+    return f"{LOG_DIRECTORY}/pyxl-{domain_name.replace('/', '_')}.log"
+
+
+def crash_dump(domain_name: str, stamp: str) -> str:
+    """Return where a crashed domain's memory goes with on_crash=coredump-…, as xl names it."""
+    return f"{LIB_DIRECTORY}/dump/{stamp}-{domain_name.replace('/', '_')}.core"
