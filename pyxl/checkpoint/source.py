@@ -1,0 +1,46 @@
+"""A checkpoint file to restore from, read without moving the offset that libxl will start at."""
+
+import os
+import stat
+
+from pyxl.errors import TruncatedStream
+
+
+class Source:
+    """Exact reads at a position of its own.
+
+    On a file that can seek, ``fd``'s offset stays put; on a pipe each byte taken is gone, so nothing is taken twice.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        status = os.fstat(fd)
+        self.seekable = stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)
+        self.size = os.lseek(fd, 0, os.SEEK_END) if self.seekable else 0
+        if self.seekable:
+            os.lseek(fd, 0, os.SEEK_SET)
+        self.offset = 0
+
+    def take(self, length: int) -> bytes:
+        """Return exactly the next ``length`` bytes.
+
+        :raise TruncatedStream: there are fewer.
+        """
+        parts = []
+        while length:
+            part = os.pread(self._fd, length, self.offset) if self.seekable else os.read(self._fd, length)
+            if not part:
+                raise TruncatedStream(f"file ends {length} bytes too early", self.offset)
+            parts.append(part)
+            self.offset += len(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def skip(self, length: int) -> None:
+        """Pass over exactly the next ``length`` bytes of a file that can seek.
+
+        :raise TruncatedStream: there are fewer.
+        """
+        if self.offset + length > self.size:
+            raise TruncatedStream(f"file ends {self.offset + length - self.size} bytes too early", self.size)
+        self.offset += length

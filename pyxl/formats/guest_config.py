@@ -1,0 +1,90 @@
+"""What pyxl itself reads and sets in a guest's config, the JSON of a libxl_domain_config.
+
+Spec: xen-spec.md 1.4.  Does not know xl.cfg (xlcfg does), files, or whether libxl will like the config.
+"""
+
+import json
+from typing import Any
+
+from pyxl.errors import UsageError
+
+#: on_… keys, and what libxl means when one is absent.
+DEFAULT_ACTION = "destroy"
+_HOST_FILES = ("kernel", "ramdisk", "device_model", "bootloader")
+
+
+class GuestConfig:
+    """One guest's config.
+
+    :raise UsageError: not JSON, or without the members that every config has.
+    """
+
+    def __init__(self, text: str, origin: str) -> None:
+        try:
+            document = json.loads(text)
+            created, build = document["c_info"], document["b_info"]
+            if not isinstance(created, dict) or not isinstance(build, dict):
+                raise TypeError
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise UsageError(f"{origin}: the guest's config is not one that libxl writes") from error
+        self._document: dict[str, Any] = document
+        self._created: dict[str, Any] = created
+        self._build: dict[str, Any] = build
+        if not self.name:
+            raise UsageError(f"{origin}: the guest's config has no name")
+
+    @property
+    def name(self) -> str:
+        return str(self._created.get("name", ""))
+
+    @property
+    def uuid(self) -> str:
+        return str(self._created.get("uuid", ""))
+
+    @property
+    def type(self) -> str:
+        return str(self._created.get("type", "invalid"))
+
+    @property
+    def memory_kb(self) -> int:
+        """Memory that building the guest takes, in KiB: its own and what Xen needs to translate it."""
+        own = self._number("target_memkb") or self._number("max_memkb")
+        # Where the config leaves it open libxl takes 1 MiB a vcpu and 4 KiB (8 KiB shadowed) a MiB of memory.
+        vcpus = self._number("max_vcpus") or 1
+        overhead = self._number("shadow_memkb") or 1024 * vcpus + self._number("max_memkb") // 128
+        return own + overhead
+
+    def host_files(self) -> list[tuple[str, str]]:
+        """Return (what it is, path) for each file of this host that the guest cannot start without."""
+        files = [(key, self._build[key]) for key in _HOST_FILES if isinstance(self._build.get(key), str)]
+        disks = self._document.get("disks")
+        for disk in disks if isinstance(disks, list) else []:
+            path = disk.get("pdev_path") if isinstance(disk, dict) else None
+            # A block script's target (iscsi, rbd, drbd) and another domain's disk are no paths of this host.
+            elsewhere = isinstance(disk, dict) and (disk.get("script") or disk.get("backend_domname"))
+            if isinstance(path, str) and path and not elsewhere:
+                files.append((f"disk {disk.get('vdev', '?')}", path))
+        return files
+
+    def action(self, event: str) -> str:
+        """Return what is to happen at ``on_poweroff``, ``on_reboot``, … by libxl's name for it."""
+        return str(self._document.get(event, DEFAULT_ACTION))
+
+    def set_domid(self, domid: int) -> None:
+        """Ask for this domid at the next restore; 0 asks for a new one."""
+        self._created.pop("domid", None)
+        if domid:
+            self._created["domid"] = domid
+
+    def new_uuid(self) -> None:
+        import uuid
+
+        self._created["uuid"] = str(uuid.uuid4())
+
+    def to_json(self) -> str:
+        """Return the config as xl lays it out: four spaces, a newline at the end."""
+        return json.dumps(self._document, indent=4) + "\n"
+
+    def _number(self, key: str) -> int:
+        value = self._build.get(key)
+        return value if isinstance(value, int) else 0

@@ -1,0 +1,329 @@
+"""xl.cfg text to the JSON of a libxl_domain_config, as `xl create -n` of Xen 4.17 prints it.
+
+Follows xl.cfg(5) and xl.conf(5); libxl ignores a known member of the wrong JSON type, so shapes matter here.
+Does not know the host: whether files, bridges and CPUs exist is found out when the guest is built.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyxl.errors import UsageError
+from pyxl.formats import xlcfg_devices, xlcfg_options, xldisk
+from pyxl.formats import xlcfg_values as values
+from pyxl.formats.xlcfg_cpus import pin
+from pyxl.formats.xlcfg_lexer import COMMAND_LINE, Setting, read
+from pyxl.formats.xlcfg_options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
+from pyxl.formats.xlcfg_values import INT32_MAX, c_number, defbool
+
+TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+__all__ = ["parse", "parse_xl_conf", "COMMAND_LINE"]
+
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Xen's own limit is far higher than any host; a slip of the finger should not fill memory here.
+MAX_VCPUS = 8192
+#: The hole below 4 GiB, in MiB, within which hvmloader can place devices.
+MMIO_HOLE = range(256, 3841)
+#: xl.conf option -> member of every nic that does not set its own.
+NIC_DEFAULTS = {
+    "vif.default.script": "script", "vif.default.bridge": "bridge",
+    "vif.default.gatewaydev": "gatewaydev", "vif.default.backend": "backend_domname",
+}  # fmt: skip
+OLD_NAMES = {"vifscript": "vif.default.script", "defaultbridge": "vif.default.bridge"}
+GRANT_LIMITS = ("max_grant_frames", "max_maptrack_frames", "max_grant_version")
+XL_CONF_TEXTS = ("autoballoon", "lockfile", "blkdev_start", "vm.cpumask", "vm.hvm.cpumask", "vm.pv.cpumask")
+
+
+def parse(
+    chunks: Sequence[tuple[str, str]],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    new_uuid: Callable[[], str] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Return the libxl_domain_config of (source name, text) chunks, ready for json.dumps.
+
+    ``defaults`` is what parse_xl_conf returns; its key ``host_cpus``, set by the caller, makes `cpus="all"` known.
+    ``new_uuid`` serves a guest without one; ``warn`` gets a line for each option that xl ignores as well.
+    The name of a chunk stands in errors; that of arguments is COMMAND_LINE.
+
+    :raise UsageError: the text, an option or a value is wrong, unknown, or not supported; the line names it.
+    """
+    return _Config(chunks, defaults or {}, new_uuid, warn).domain()
+
+
+def parse_xl_conf(text: str, source: str = "/etc/xen/xl.conf") -> dict[str, Any]:
+    """Return what xl.conf says about new domains, under its own option names; other options are left alone.
+
+    :raise UsageError: a syntax error, or a wrong value for an option that matters here.
+    """
+    settings = read([(source, text)])
+    for old, new in OLD_NAMES.items():
+        if old in settings:
+            settings.setdefault(new, settings[old])
+    result: dict[str, Any] = {}
+    for name, setting in settings.items():
+        if name in ("run_hotplug_scripts", "claim_mode"):
+            result[name] = bool(values.number(setting))
+        elif name in GRANT_LIMITS:
+            result[name] = values.number(setting, 0, INT32_MAX)
+        elif name in NIC_DEFAULTS or name in XL_CONF_TEXTS:
+            result[name] = values.text(setting)
+    return result
+
+
+def _put(tree: dict[str, Any], steps: Sequence[str], value: object) -> None:
+    for step in steps[:-1]:
+        tree = tree.setdefault(step, {})
+    tree[steps[-1]] = value
+
+
+class _Config:
+    """One guest on its way from settings to JSON."""
+
+    def __init__(
+        self,
+        chunks: Sequence[tuple[str, str]],
+        defaults: Mapping[str, Any],
+        new_uuid: Callable[[], str] | None,
+        warn: Callable[[str], None] | None,
+    ) -> None:
+        self._source = chunks[0][0] if chunks else COMMAND_LINE
+        self._settings = read(chunks)
+        self._defaults = defaults
+        self._new_uuid = new_uuid
+        self._warn = warn
+        self._c_info: dict[str, Any] = {}
+        self._b_info: dict[str, Any] = {"sched_params": {}, "arch_arm": {}, "arch_x86": {}}
+        self._tree: dict[str, Any] = {"c_info": self._c_info, "b_info": self._b_info}
+
+    def domain(self) -> dict[str, Any]:
+        self._refuse_others()
+        self._guest = self._type()
+        self._c_info["type"] = self._guest
+        self._own: dict[str, Any] = self._b_info.setdefault(f"type.{self._guest}", {})
+        if self._guest == HVM:
+            self._own.update(vga={}, vnc={}, sdl={}, spice={}, rdm={})
+        self._identity()
+        for options in (TABLE[ANY], TABLE[self._guest]):
+            for name, (steps, kind, names) in options.items():
+                if name in self._settings:
+                    _put(self._tree, steps, values.converted(self._settings[name], kind, names))
+        self._memory_and_vcpus()
+        self._xl_defaults()
+        self._boot()
+        if self._guest == HVM:
+            self._hvm()
+        self._devices()
+        for name, usual in ON_SHUTDOWN.items():
+            setting = self._get(name)
+            self._tree[name] = values.mapped(setting, ACTIONS) if setting else ACTIONS[usual]
+        return self._tree
+
+    def _get(self, name: str) -> Setting | None:
+        return self._settings.get(name)
+
+    def _say(self, setting: Setting, what: str) -> None:
+        if self._warn:
+            self._warn(f'{setting.place}: "{setting.name}" is ignored: {what}')
+
+    def _refuse_others(self) -> None:
+        for name, setting in self._settings.items():
+            if name in xlcfg_options.IGNORED:
+                self._say(setting, xlcfg_options.IGNORED[name])
+            if name in xlcfg_options.UNSUPPORTED:
+                raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
+            if name not in xlcfg_options.SUPPORTED:
+                from difflib import get_close_matches
+
+                near = get_close_matches(name, sorted(xlcfg_options.SUPPORTED), 1, 0.7)
+                hint = f' (did you mean "{near[0]}"?)' if near else ""
+                raise UsageError(f'{setting.place}: unknown option "{name}"{hint}')
+
+    def _type(self) -> str:
+        guest = None
+        if setting := self._get("type"):
+            guest = values.mapped(setting, {HVM: HVM, PV: PV, PVH: PVH})
+        if setting := self._get("builder"):
+            built = values.mapped(setting, {"hvm": HVM, "generic": PV})
+            if guest not in (None, built):
+                raise UsageError(f'{setting.place}: "builder" and "type" contradict each other')
+            guest = built
+        return guest or PV
+
+    def _identity(self) -> None:
+        name = self._get("name")
+        if name is None or not values.text(name):
+            raise UsageError(f'{name.place if name else self._source}: the guest has no "name"')
+        self._c_info["name"] = values.text(name)
+        if setting := self._get("uuid"):
+            uuid = values.text(setting).lower()
+            if not UUID.fullmatch(uuid):
+                raise values.wrong(setting, "a UUID such as 6b1d9b2e-0000-4000-8000-000000000001")
+        elif self._new_uuid:
+            uuid = self._new_uuid()
+        else:
+            from uuid import uuid4
+
+            uuid = str(uuid4())
+        self._c_info["uuid"] = uuid
+        # With both labels the guest is built under one and runs under the other.
+        if setting := self._get("init_seclabel"):
+            self._c_info["ssid_label"] = values.text(setting)
+        if setting := self._get("seclabel"):
+            member = (self._b_info, "exec_ssid_label") if self._get("init_seclabel") else (self._c_info, "ssid_label")
+            member[0][member[1]] = values.text(setting)
+
+    def _memory_and_vcpus(self) -> None:
+        b_info = self._b_info
+        if "target_memkb" in b_info:
+            b_info.setdefault("max_memkb", b_info["target_memkb"])
+        vcpus = maxvcpus = 0
+        if setting := self._get("vcpus"):
+            vcpus = maxvcpus = values.number(setting, 1, MAX_VCPUS)
+            b_info["avail_vcpus"] = list(range(vcpus))
+        if setting := self._get("maxvcpus"):
+            maxvcpus = values.number(setting, 1, MAX_VCPUS)
+            if maxvcpus < vcpus:
+                raise UsageError(f'{setting.place}: "maxvcpus" {maxvcpus} is less than "vcpus" {vcpus}')
+        if maxvcpus:
+            b_info["max_vcpus"] = maxvcpus
+        masks = ("vm.cpumask", "vm.pv.cpumask" if self._guest == PV else "vm.hvm.cpumask")
+        given = {name: self._defaults[name] for name in masks if name in self._defaults}
+        pin(b_info, self._settings, given, maxvcpus or 1, self._defaults.get("host_cpus"))
+
+    def _xl_defaults(self) -> None:
+        defaults = self._defaults
+        self._c_info["run_hotplug_scripts"] = defbool(defaults.get("run_hotplug_scripts", True))
+        self._b_info["claim_mode"] = defbool(defaults.get("claim_mode", True))
+        if "blkdev_start" in defaults:
+            self._b_info["blkdev_start"] = defaults["blkdev_start"]
+        for name in GRANT_LIMITS:
+            if setting := self._get(name):
+                self._b_info[name] = values.number(setting, 0, INT32_MAX)
+            elif name in defaults:
+                self._b_info[name] = defaults[name]
+
+    def _boot(self) -> None:
+        b_info = self._b_info
+        if setting := self._get("kernel"):
+            kernel = values.text(setting)
+            # hvmloader is what libxl loads in any case; configs of xm's time name it as the kernel.
+            if self._guest == HVM and kernel.rstrip("/").rpartition("/")[2] == "hvmloader":
+                self._say(setting, "libxl finds hvmloader itself")
+            else:
+                b_info["kernel"] = kernel
+        root, extra = self._get("root"), self._get("extra")
+        if setting := self._get("cmdline"):
+            b_info["cmdline"] = values.text(setting)
+            for other in (root, extra):
+                if other:
+                    self._say(other, '"cmdline" is given')
+        elif root or extra:
+            words = ([f"root={values.text(root)}"] if root else []) + ([values.text(extra)] if extra else [])
+            b_info["cmdline"] = " ".join(words)
+        if setting := self._get("bootloader_args"):
+            value = setting.value
+            b_info["bootloader_args"] = values.texts(setting) if isinstance(value, list) else value.split()
+        if setting := self._get("timer_mode"):
+            if self._guest == PV:
+                raise UsageError(f'{setting.place}: "timer_mode" is not for PV guests')
+            b_info["timer_mode"] = values.numbered(setting, xlcfg_options.TIMER_MODES)
+        if setting := self._get("device_model_version"):
+            b_info["device_model_version"] = values.mapped(setting, xlcfg_options.DEVICE_MODELS)
+        if (setting := self._get("vmtrace_buf_kb")) and (size := values.number(setting, 0, INT32_MAX)):
+            b_info["vmtrace_buf_kb"] = size
+        if self._guest != HVM:
+            if setting := self._get("firmware"):
+                raise UsageError(f'{setting.place}: "firmware" is supported by pyxl for HVM guests only')
+            if not b_info.get("kernel") and not b_info.get("bootloader"):
+                raise UsageError(
+                    f'{self._source}: a {self._guest.upper()} guest needs "kernel" or "bootloader"',
+                    'For a fully virtualised guest, say type = "hvm".',
+                )
+
+    def _hvm(self) -> None:
+        own = self._own
+        if setting := self._get("firmware_override"):
+            own["firmware"] = values.text(setting)
+        if setting := self._get("firmware"):
+            self._firmware(setting)
+        if setting := self._get("viridian"):
+            self._viridian(setting)
+        if setting := self._get("mmio_hole"):
+            own["mmio_hole_memkb"] = values.number(setting, MMIO_HOLE.start, MMIO_HOLE.stop - 1) * 1024
+        if (setting := self._get("ms_vm_genid")) and values.mapped(setting, {"generate": "1", "none": ""}):
+            from random import SystemRandom
+
+            own["ms_vm_genid"] = list(SystemRandom().randbytes(16))
+        if setting := self._get("vga"):
+            own["vga"]["kind"] = values.mapped(setting, xlcfg_options.VGA)
+        elif setting := self._get("stdvga"):
+            own["vga"]["kind"] = "std" if values.number(setting) else "cirrus"
+        if (listen := own["vnc"].get("listen")) and ":" in listen and own["vnc"].get("display"):
+            raise UsageError(f'{listen.place}: a display stands in "vnclisten" and in "vncdisplay"')
+        for name in ("serial", "usbdevice"):
+            if setting := self._get(name):
+                if isinstance(setting.value, list):
+                    own[f"{name}_list"] = values.texts(setting)
+                else:
+                    own[name] = setting.value
+        # Off is easily said for what pyxl does not do; many configs say it.
+        for name, members, member in (("spice", own["spice"], "enable"), ("gfx_passthru", own, "gfx_passthru")):
+            if setting := self._get(name):
+                if c_number(values.text(setting)) != 0:
+                    raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
+                members[member] = "False"
+
+    def _firmware(self, setting: Setting) -> None:
+        text = values.text(setting)
+        if text.lower() in ("rombios", "seabios", "ovmf"):
+            self._own["bios"] = text.lower()
+        elif text == "uefi":
+            self._own["bios"] = "ovmf"
+        elif text != "bios":
+            self._own["firmware"] = text
+
+    def _viridian(self, setting: Setting) -> None:
+        if not isinstance(setting.value, list):
+            self._own["viridian"] = defbool(values.number(setting))
+            return
+        enable: set[int] = set()
+        disable: set[int] = set()
+        for word in values.texts(setting):
+            if word == "all":
+                enable.update(range(xlcfg_options.VIRIDIAN_WIDTH))
+            elif word == "defaults":
+                self._own["viridian"] = "True"
+            else:
+                name = word.removeprefix("!").lower()
+                if name not in xlcfg_options.VIRIDIAN:
+                    raise UsageError(f'{word.place}: "viridian": unknown enlightenment "{word}"')
+                bit = xlcfg_options.VIRIDIAN.index(name)
+                (disable if word.startswith("!") else enable).add(bit)
+                (enable if word.startswith("!") else disable).discard(bit)
+        self._own["viridian_enable"] = sorted(enable)
+        self._own["viridian_disable"] = sorted(disable)
+
+    def _devices(self) -> None:
+        tree = self._tree
+        if setting := self._get("disk"):
+            tree["disks"] = [xldisk.parse(spec, spec.place) for spec in values.texts(setting)]
+        if setting := self._get("vif"):
+            nic_defaults = {NIC_DEFAULTS[name]: self._defaults[name] for name in NIC_DEFAULTS if name in self._defaults}
+            specs = enumerate(values.texts(setting))
+            tree["nics"] = [xlcfg_devices.nic(spec, devid, nic_defaults, spec.place) for devid, spec in specs]
+        top_level = tree.pop("vfb", {})  # where the table put a PV guest's vnc options
+        vfbs = []
+        if setting := self._get("vfb"):
+            vfbs = [xlcfg_devices.vfb(spec, devid, spec.place) for devid, spec in enumerate(values.texts(setting))]
+        if self._guest == PV and not vfbs and top_level.get("vnc", {}).get("enable") == "True":
+            vfbs = [{"devid": 0, **top_level}]
+        if vfbs:
+            tree["vfbs"] = vfbs
+            # A framebuffer always brings its keyboard and mouse.
+            tree["vkbs"] = [{"devid": vfb["devid"]} for vfb in vfbs]

@@ -1,0 +1,100 @@
+"""CPU lists such as `0-3,^1`, and the masks of xl.conf, to the bits of libxl's affinity maps.
+
+Follows xl.cfg(5) and xl.conf(5).
+Does not know NUMA nodes, nor how many CPUs the host has unless it is told.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyxl.errors import UsageError
+from pyxl.formats.xlcfg_values import texts
+
+TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pyxl.formats.xlcfg_lexer import Setting
+
+RANGE = re.compile(r"\s*([0-9]+)(?:-\s*([0-9]+))?")
+#: More than Xen can be built for; a limit, because a range becomes a list.
+MAX_CPUS = 4096
+
+
+def cpu_set(text: str, place: str, host_cpus: int | None) -> set[int]:
+    """Return the CPUs of a list; ``place`` begins the error message.
+
+    Like libxl's maps, which are whole bytes, the result is cut to a multiple of 8 not below ``host_cpus``.
+
+    :raise UsageError: a bad list, NUMA nodes, or `all` on a host whose size is not given.
+    """
+    width = MAX_CPUS if host_cpus is None else (host_cpus + 7) // 8 * 8
+    cpus: set[int] = set()
+    for part in filter(None, text.split(",")):
+        without = part.startswith("^")
+        body = part[1:] if without else part
+        if body.startswith(("node:", "nodes:")):
+            raise UsageError(f"{place}: NUMA nodes in a CPU list are not supported by pyxl yet")
+        if body == "all" and not without:
+            if host_cpus is None:
+                raise UsageError(f'{place}: "all" needs the number of CPUs of the host')
+            cpus.update(range(width))
+            continue
+        match = RANGE.fullmatch(body)
+        first = int(match.group(1)) if match else 0
+        last = int(match.group(2) or first) if match else 0
+        if match is None or not first <= last or last >= MAX_CPUS:
+            raise UsageError(f'{place}: "{part}" is no CPU number or range')
+        bits = range(first, min(last + 1, width))
+        if without:
+            cpus.difference_update(bits)
+        else:
+            cpus.update(bits)
+    return cpus
+
+
+def pin(
+    b_info: dict[str, Any], settings: Mapping[str, Setting], masks: Mapping[str, str], vcpus: int, host_cpus: int | None
+) -> None:
+    """Put the affinities of `cpus`, `cpus_soft` and of the masks of xl.conf into ``b_info``.
+
+    :raise UsageError: a bad CPU list, or no CPU left for a vcpu.
+    """
+    for name, member in (("cpus", "vcpu_hard_affinity"), ("cpus_soft", "vcpu_soft_affinity")):
+        setting = settings.get(name)
+        if setting is None:
+            continue
+        if isinstance(setting.value, list):
+            lists = texts(setting)[:vcpus]
+        else:
+            lists = [setting.value] * vcpus
+        b_info[member] = [sorted(cpu_set(word, f'{word.place}: "{name}"', host_cpus)) for word in lists]
+        # libxl places a guest on a NUMA node by itself unless someone has chosen already.
+        if isinstance(setting.value, list) or name == "cpus_soft":
+            b_info["numa_placement"] = "False"
+    if masks:
+        sets = [cpu_set(mask, f'xl.conf: "{name}"', host_cpus) for name, mask in masks.items()]
+        hard = masked(b_info.get("vcpu_hard_affinity"), sets, vcpus, host_cpus)
+        if hard is not None:
+            b_info["vcpu_hard_affinity"] = hard
+
+
+def masked(
+    hard: list[list[int]] | None, masks: Sequence[set[int]], vcpus: int, host_cpus: int | None
+) -> list[list[int]] | None:
+    """Return the hard affinity under the masks of xl.conf; None when there is none and the masks exclude no CPU.
+
+    :raise UsageError: no CPU is left for a vcpu.
+    """
+    mask = set.intersection(*masks)
+    if hard is None:
+        if host_cpus is not None and mask.issuperset(range((host_cpus + 7) // 8 * 8)):
+            return None
+        result = [sorted(mask)] * vcpus
+    else:
+        result = [sorted(mask.intersection(cpus)) for cpus in hard]
+    if not all(result):
+        raise UsageError("the CPU masks of xl.conf leave no CPU for a vcpu")
+    return result

@@ -1,0 +1,137 @@
+"""The other device lists of xl.cfg: a string of `vif` or `vfb` to its libxl JSON object.
+
+Follows xl-network-configuration(5) and xl.cfg(5) of Xen 4.17.
+Does not know bridges or displays: it checks the words only.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyxl.errors import UsageError
+from pyxl.formats.xlcfg_values import UINT32_MAX, UINT64_MAX, c_number, defbool, plain_number
+
+TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+NIC_TYPES = {"vif": "vif", "ioemu": "vif_ioemu"}
+NIC_STRINGS = {
+    "bridge": "bridge", "gatewaydev": "gatewaydev", "netdev": "gatewaydev", "ip": "ip", "script": "script",
+    "backend": "backend_domname", "vifname": "ifname", "model": "model",
+}  # fmt: skip
+MAC = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
+RATE = re.compile(r"([0-9]+)([GMK]?)([Bb])/s")
+INTERVAL = re.compile(r"([0-9]+)([mu]?)(s?)")
+RATE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+DEFAULT_INTERVAL_USEC = 50000
+
+
+def nic(spec: str, devid: int, defaults: Mapping[str, str], place: str) -> dict[str, Any]:
+    """Return the libxl_device_nic of one `vif` string; ``defaults`` are members that it may replace.
+
+    :raise UsageError: an unknown key or a bad value; xl itself reports these and goes on.
+    """
+    result: dict[str, Any] = {"devid": devid, **defaults}
+    for word in _words(spec):
+        key, equals, value = word.partition("=")
+        if not equals and key in ("trusted", "untrusted"):
+            result["trusted"] = defbool(key == "trusted")
+        elif not equals:
+            raise _error("vif", spec, place, f'unknown word "{word}"')
+        elif key in NIC_STRINGS:
+            result[NIC_STRINGS[key]] = value
+        elif key == "type":
+            if value not in NIC_TYPES:
+                raise _error("vif", spec, place, f'type is "vif" or "ioemu", not "{value}"')
+            result["nictype"] = NIC_TYPES[value]
+        elif key == "mac":
+            if not MAC.fullmatch(value):
+                raise _error("vif", spec, place, f'mac is six numbers such as 00:16:3e:01:02:03, not "{value}"')
+            result["mac"] = ":".join(octet.rjust(2, "0").lower() for octet in value.split(":"))
+        elif key == "rate":
+            try:
+                result["rate_bytes_per_interval"], result["rate_interval_usecs"] = rate(value)
+            except ValueError as error:
+                raise _error("vif", spec, place, str(error)) from None
+        elif key in ("devid", "mtu"):
+            if (value_number := plain_number(value)) is None:
+                raise _error("vif", spec, place, f'{key} is a number, not "{value}"')
+            result[key] = value_number
+        elif key in ("accel", "forwarddev") or key.startswith("colo_"):
+            raise _error("vif", spec, place, f'"{key}" is not supported by pyxl yet')
+        else:
+            raise _error("vif", spec, place, f'unknown key "{key}"')
+    return result
+
+
+def rate(text: str) -> tuple[int, int]:
+    """Return bytes per interval and the interval in microseconds of `10MB/s@50ms`.
+
+    :raise ValueError: not a rate, zero, or too large.
+    """
+    amount, at, interval = text.partition("@")
+    match = RATE.fullmatch(amount)
+    value = c_number(match.group(1)) if match else None
+    if match is None or value is None:
+        raise ValueError(f'rate is such as 10Mb/s or 1MB/s@20ms, not "{text}"')
+    if not 0 < value <= UINT32_MAX:
+        raise ValueError(f'rate "{text}" is out of range')
+    per_second = value * RATE_UNITS[match.group(2)]
+    if match.group(3) == "b":
+        per_second //= 8
+    usec = _interval(interval, text) if at else DEFAULT_INTERVAL_USEC
+    if per_second * usec > UINT64_MAX:
+        raise ValueError(f'rate "{text}" is out of range')
+    return per_second * usec // 1000000, usec
+
+
+def _interval(text: str, whole: str) -> int:
+    match = INTERVAL.fullmatch(text)
+    value = c_number(match.group(1)) if match else None
+    if match is None or value is None:
+        raise ValueError(f'the interval of rate "{whole}" is such as 50ms, not "{text}"')
+    usec = value * {"": 1000000, "m": 1000, "u": 1}[match.group(2)]
+    if not 0 < usec <= UINT32_MAX:
+        raise ValueError(f'the interval of rate "{whole}" is out of range')
+    return usec
+
+
+def vfb(spec: str, devid: int, place: str) -> dict[str, Any]:
+    """Return the libxl_device_vfb of one `vfb` string.
+
+    :raise UsageError: an unknown key or a bad value; xl ignores both.
+    """
+    vnc: dict[str, Any] = {}
+    sdl: dict[str, Any] = {}
+    result: dict[str, Any] = {"devid": devid, "vnc": vnc, "sdl": sdl}
+    booleans = {"vnc": (vnc, "enable"), "vncunused": (vnc, "findunused"),
+                "sdl": (sdl, "enable"), "opengl": (sdl, "opengl")}  # fmt: skip
+    strings = {"vnclisten": (vnc, "listen"), "vncpasswd": (vnc, "passwd"), "keymap": (result, "keymap"),
+               "display": (sdl, "display"), "xauthority": (sdl, "xauthority")}  # fmt: skip
+    for word in _words(spec):
+        key, equals, value = word.partition("=")
+        if key in strings and equals:
+            members, member = strings[key]
+            members[member] = value
+        elif (key in booleans and equals) or (key == "vncdisplay" and equals):
+            if (value_number := plain_number(value)) is None:
+                raise _error("vfb", spec, place, f'{key} is a number, not "{value}"')
+            if key == "vncdisplay":
+                vnc["display"] = value_number
+            else:
+                members, member = booleans[key]
+                members[member] = defbool(value_number)
+        else:
+            raise _error("vfb", spec, place, f'unknown word "{word}"')
+    return result
+
+
+def _words(spec: str) -> list[str]:
+    """Split at commas; empty words do not count, as for C's strtok."""
+    return [word.lstrip(" ") for word in spec.split(",") if word.lstrip(" ")]
+
+
+def _error(device: str, spec: str, place: str, what: str) -> UsageError:
+    return UsageError(f'{place}: {device} "{spec}": {what}')

@@ -1,0 +1,146 @@
+"""What a setting of xl.cfg must be (a number, a string, a list, a name) and the error when it is not.
+
+Follows libxlutil 4.17, which reads numbers as C's strtol with base 0; xl goes on where this raises.
+Does not know which option wants what: a kind of xlcfg_options.py says it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyxl.errors import UsageError
+from pyxl.formats.xlcfg_lexer import Setting, Word
+from pyxl.formats.xlcfg_options import BOOL, CHOICE, INT, MIB, NUMBERED, TEXT, TEXTS, UINT
+
+TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+INT32_MAX = (1 << 31) - 1
+UINT32_MAX = (1 << 32) - 1
+UINT64_MAX = (1 << 64) - 1
+NUMBER = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
+#: More digits than any number that fits in 64 bits.
+MAX_DIGITS = 24
+
+
+def c_number(text: str) -> int | None:
+    """Return the number that C's strtol(text, base 0) reads, or None when ``text`` is not all a number."""
+    match = NUMBER.fullmatch(text)
+    if match is None or len(text) > MAX_DIGITS:
+        return None
+    sign, hexadecimal, octal, decimal = match.groups()
+    value = int(hexadecimal, 16) if hexadecimal else int(octal, 8) if octal else int(decimal)
+    return -value if sign == "-" else value
+
+
+def plain_number(text: str) -> int | None:
+    """Return a decimal number from 0 to INT32_MAX, or None."""
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        return None
+    value = int(text)
+    return value if value <= INT32_MAX else None
+
+
+def defbool(value: object) -> str:
+    """Return what libxl's JSON has for a boolean that may also be unset."""
+    return "True" if value else "False"
+
+
+def wrong(setting: Setting, wanted: str) -> UsageError:
+    """Return the error `FILE:LINE: "name" wants this, not "that"`."""
+    seen = "a list" if isinstance(setting.value, list) else f'"{setting.value}"'
+    return UsageError(f'{setting.place}: "{setting.name}" wants {wanted}, not {seen}')
+
+
+def text(setting: Setting) -> Word:
+    """Return a string.
+
+    :raise UsageError: a list.
+    """
+    if isinstance(setting.value, list):
+        raise wrong(setting, "a string")
+    return setting.value
+
+
+def number(setting: Setting, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
+    """Return a number from ``low`` to ``high``.
+
+    :raise UsageError: no number, out of range, or made with `+=`.
+    """
+    value = None if isinstance(setting.value, list) else c_number(setting.value)
+    if value is None:
+        raise wrong(setting, "a number")
+    if setting.added:
+        raise UsageError(f'{setting.place}: "{setting.name}" is a number: += cannot add to it')
+    if not low <= value <= high:
+        raise wrong(setting, f"a number from {low} to {high}")
+    return value
+
+
+def texts(setting: Setting) -> list[Word]:
+    """Return a list of strings.
+
+    :raise UsageError: a string, or a list within the list.
+    """
+    if not isinstance(setting.value, list):
+        raise wrong(setting, "a list")
+    words = [item for item in setting.value if isinstance(item, Word)]
+    if len(words) < len(setting.value):
+        raise UsageError(f'{setting.place}: "{setting.name}" wants a list of strings, not of lists')
+    return words
+
+
+def choice(setting: Setting, names: Sequence[str]) -> str:
+    """Return one of ``names``, given in any case.
+
+    :raise UsageError: another string, or a list.
+    """
+    name = text(setting).lower()
+    if name not in names:
+        raise wrong(setting, f"one of {', '.join(names)}")
+    return name
+
+
+def numbered(setting: Setting, names: Sequence[str]) -> str:
+    """Return one of ``names``, given by name or, as xl once had it, by number.
+
+    :raise UsageError: another string or number, or a list.
+    """
+    if c_number(text(setting)) is None:
+        return choice(setting, names)
+    return names[number(setting, 0, len(names) - 1)]
+
+
+def mapped(setting: Setting, names: Mapping[str, str]) -> str:
+    """Return what ``names`` has for the string.
+
+    :raise UsageError: another string, or a list.
+    """
+    name = text(setting)
+    if name not in names:
+        raise wrong(setting, f"one of {', '.join(names)}")
+    return names[name]
+
+
+def converted(setting: Setting, kind: str, names: Sequence[str]) -> object:
+    """Return what libxl's JSON has for a value of this kind; ``names`` are those of an enumeration.
+
+    :raise UsageError: a value of another kind.
+    """
+    if kind == BOOL:
+        return defbool(number(setting))
+    if kind == INT:
+        return number(setting, -INT32_MAX - 1, INT32_MAX)
+    if kind == UINT:
+        return number(setting, -INT32_MAX - 1, UINT32_MAX) & UINT32_MAX
+    if kind == MIB:
+        return number(setting, 0, INT32_MAX) * 1024
+    if kind == TEXT:
+        return text(setting)
+    if kind == TEXTS:
+        return texts(setting)
+    if kind == CHOICE:
+        return choice(setting, names)
+    assert kind == NUMBERED
+    return numbered(setting, names)

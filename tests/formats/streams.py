@@ -1,0 +1,31 @@
+"""Small whole checkpoints, made from declarations; real ones come from the lab."""
+
+import struct
+
+from pyxl.formats import libxc_v2, libxl_v2, record, xl_header
+
+CONFIG = b'{"c_info": {"type": "hvm", "name": "web1", "uuid": "6b1d9b2e-0000-4000-8000-000000000001"},\n "b_info": {}}\n'
+PAGE = 4096
+
+
+def page_data(pfns: list[int]) -> bytes:
+    body = struct.pack("<II", len(pfns), 0) + b"".join(struct.pack("<Q", pfn) for pfn in pfns)
+    return record.encode(0x01, body + b"".join(bytes([pfn & 0xFF]) * PAGE for pfn in pfns))
+
+
+def libxc_stream(version: int = 3, records: bytes | None = None) -> bytes:
+    image = libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, version, 0, 0, 0)
+    domain = libxc_v2.DOMAIN.pack(libxc_v2.TYPE_HVM, libxc_v2.PAGE_SHIFT, 0, 4, 17)
+    if records is None:
+        records = record.encode(0x10) + page_data([0, 1, 2]) + record.encode(0x09, b"context")
+    return image + domain + records + record.encode(libxc_v2.END)
+
+
+def checkpoint(libxc: bytes | None = None, state: bytes = b"QEVM device state") -> bytes:
+    return (
+        xl_header.encode(CONFIG)
+        + libxl_v2.start()
+        + (libxc_stream() if libxc is None else libxc)
+        + libxl_v2.emulator_context(libxl_v2.EMULATOR_QEMU_UPSTREAM, state)
+        + libxl_v2.end()
+    )
