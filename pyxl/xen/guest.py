@@ -1,0 +1,96 @@
+"""libxenguest: save and restore of a domain's memory and vcpus (xen-spec.md 6.1).
+
+Only the save-helper calls these: they block for the length of the stream.
+Imports ctypes and pyxl.xen.lib alone, for the helper's start-up.
+"""
+
+import ctypes
+
+from pyxl.xen import lib
+
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+LOGDIRTY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint, ctypes.c_void_p)
+STATIC_DATA = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+
+
+class SaveCallbacks(ctypes.Structure):
+    """struct save_callbacks, 56 bytes; a null pointer means "no such callback"."""
+
+    _fields_ = (
+        ("suspend", CALLBACK),
+        ("precopy_policy", ctypes.c_void_p),  # null: libxc's own policy
+        ("postcopy", CALLBACK),
+        ("checkpoint", CALLBACK),
+        ("wait_checkpoint", CALLBACK),
+        ("switch_qemu_logdirty", LOGDIRTY),  # libxc asserts that HVM has one
+        ("data", ctypes.c_void_p),
+    )
+
+
+class RestoreCallbacks(ctypes.Structure):
+    """struct restore_callbacks, 56 bytes; restore_results is libxc's for COLO alone."""
+
+    _fields_ = (
+        ("static_data_done", STATIC_DATA),
+        ("suspend", CALLBACK),
+        ("postcopy", CALLBACK),
+        ("checkpoint", CALLBACK),
+        ("wait_checkpoint", CALLBACK),
+        ("restore_results", ctypes.c_void_p),
+        ("data", ctypes.c_void_p),
+    )
+
+
+class Logger(ctypes.Structure):
+    """struct xentoollog_logger; ``progress`` may be null."""
+
+    _fields_ = (("vmessage", lib.VMESSAGE), ("progress", lib.PROGRESS), ("destroy", ctypes.c_void_p))
+
+
+class GuestLibrary:
+    """libxenguest with an open handle; ``logger`` must outlive it.
+
+    :raise XenError: the libraries are missing, or there is no access to the hypervisor.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        control = lib.load("xenctrl")
+        self._guest = lib.load("xenguest")
+        opener = lib.declare(
+            control, ctypes.c_void_p, "xc_interface_open", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint
+        )
+        self._handle = opener(ctypes.byref(logger), ctypes.byref(logger), 0)
+        if not self._handle:
+            raise lib.failed("xc_interface_open")
+
+    def save(self, fd: int, domid: int, flags: int, callbacks: SaveCallbacks, stream_type: int, back_fd: int) -> int:
+        """Stream a domain to ``fd``; return libxc's result, with the reason of a failure left in errno."""
+        function = lib.declare(
+            self._guest, ctypes.c_int, "xc_domain_save", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32,
+            ctypes.c_uint32, ctypes.POINTER(SaveCallbacks), ctypes.c_int, ctypes.c_int,
+        )  # fmt: skip
+        result = function(self._handle, fd, domid, flags, ctypes.byref(callbacks), stream_type, back_fd)
+        return int(result)
+
+    def restore(
+        self, fd: int, domid: int, store: tuple[int, int], console: tuple[int, int],
+        callbacks: RestoreCallbacks, stream_type: int, back_fd: int,
+    ) -> tuple[int, int, int]:  # fmt: skip
+        """Fill a new domain from ``fd``; return libxc's result and the gfns of store and console ring.
+
+        ``store`` and ``console`` are (event channel port, domid of the daemon).
+        """
+        # Since Xen 4.22 one more argument, memflags, closes the list; on x86-64 an argument that the
+        # callee does not expect is ignored, so it is always passed.
+        function = lib.declare(
+            self._guest, ctypes.c_int, "xc_domain_restore", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32,
+            ctypes.c_uint, ctypes.POINTER(ctypes.c_ulong), ctypes.c_uint32,
+            ctypes.c_uint, ctypes.POINTER(ctypes.c_ulong), ctypes.c_uint32,
+            ctypes.c_int, ctypes.POINTER(RestoreCallbacks), ctypes.c_int, ctypes.c_uint,
+        )  # fmt: skip
+        store_gfn, console_gfn = ctypes.c_ulong(), ctypes.c_ulong()
+        result = function(
+            self._handle, fd, domid, store[0], ctypes.byref(store_gfn), store[1],
+            console[0], ctypes.byref(console_gfn), console[1], stream_type, ctypes.byref(callbacks), back_fd, 0,
+        )  # fmt: skip
+        return int(result), store_gfn.value, console_gfn.value

@@ -1,0 +1,91 @@
+"""This Xen host as one object: libxenctrl for questions, libxl for deeds, each opened when first needed."""
+
+import os
+from functools import cached_property
+
+from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.xen.ctrl import Control
+from pyxl.xen.light import Libxl
+
+
+class XenHost:
+    """The real Hypervisor of pyxl.model.ports; libxl's log goes to ``log_path``."""
+
+    def __init__(self, log_path: str, verbose: bool = False) -> None:
+        self._log_path = log_path
+        self._verbose = verbose
+
+    def __enter__(self) -> "XenHost":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for opened in ("_libxl", "_control"):
+            if opened in self.__dict__:
+                self.__dict__.pop(opened).__exit__(None, None, None)
+
+    @cached_property
+    def _control(self) -> Control:
+        return Control()
+
+    @cached_property
+    def _libxl(self) -> Libxl:
+        return Libxl(self._log_path, self._verbose)
+
+    def log_to(self, path: str) -> None:
+        """Send libxl's log to ``path``; without effect once libxl is open."""
+        self._log_path = path
+
+    def forget_after_fork(self) -> None:
+        """Drop what a forked child must not share with its parent; the next call opens it anew."""
+        libxl = self.__dict__.pop("_libxl", None)
+        if libxl is not None:
+            libxl.forget_after_fork()
+        self.__dict__.pop("_control", None)
+
+    def domain(self, domid: int) -> DomainInfo | None:
+        return self._control.domain(domid)
+
+    def domains(self) -> list[DomainInfo]:
+        return self._control.domains()
+
+    def shutdown(self, domid: int, reason: ShutdownReason) -> None:
+        self._control.shutdown(domid, reason)
+
+    def hvm_param(self, domid: int, index: int) -> int:
+        return self._control.hvm_param(domid, index)
+
+    def free_memory_kb(self) -> int:
+        return self._libxl.free_memory_kb()
+
+    def config_json(self, domid: int) -> str:
+        return self._libxl.config_json(domid)
+
+    def normalise(self, config_json: str) -> str:
+        return self._libxl.normalise(config_json)
+
+    def create(self, config_json: str) -> int:
+        return self._libxl.create(config_json)
+
+    def restore(self, config_json: str, fd: int, helper: str) -> int:
+        os.environ["LIBXL_SAVE_HELPER"] = helper
+        # Progress is read off the file's offset; as messages it would only be logged.
+        os.environ["PYXL_SAVE_HELPER_QUIET"] = "1"
+        return self._libxl.restore(config_json, fd)
+
+    def resume(self, domid: int) -> None:
+        self._libxl.resume(domid)
+
+    def pause(self, domid: int) -> None:
+        self._libxl.pause(domid)
+
+    def unpause(self, domid: int) -> None:
+        self._libxl.unpause(domid)
+
+    def destroy(self, domid: int) -> None:
+        self._libxl.destroy(domid)
+
+    def rename(self, domid: int, old: str, new: str) -> None:
+        self._libxl.rename(domid, old, new)
+
+    def core_dump(self, domid: int, path: str) -> None:
+        self._libxl.core_dump(domid, path)

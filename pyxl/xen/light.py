@@ -1,0 +1,209 @@
+"""libxenlight: create, restore, resume, destroy, and configs as JSON (xen-spec.md 10.2).
+
+A libxl_domain_config is an opaque buffer here: its layout changes with every Xen, its JSON does not.
+Every call blocks until libxl is done.
+"""
+
+import ctypes
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyxl.errors import XenError
+from pyxl.xen import lib
+
+#: Far above any release's libxl_domain_config (1,400 bytes in Xen 4.22).
+_CONFIG_BYTES = 64 << 10
+_PARAMS_BYTES = 256
+_STREAM_VERSION_OFFSET = 4
+#: libxl may reap only its own children, always: Python has children too.
+_SELECTIVE_REAP = 3
+
+XTL_DEBUG, XTL_INFO = 1, 5
+_SHOW_PID, _SHOW_DATE, _HIDE_PROGRESS = 1, 2, 4
+_SHOWN_ON_FAILURE = 4  # lines of libxl's log
+
+ERRORS = {
+    -1: "nonspecific", -2: "version mismatch", -3: "failed", -4: "not implemented", -5: "out of memory",
+    -6: "invalid argument", -7: "failed, and could not undo it", -8: "guest timed out", -9: "timed out",
+    -10: "no PV drivers", -11: "not ready", -15: "lock failed", -21: "no such domain",
+}  # fmt: skip
+
+
+class _ChildHooks(ctypes.Structure):
+    """libxl_childproc_hooks."""
+
+    _fields_ = (("owner", ctypes.c_int), ("fork", ctypes.c_void_p), ("reaped", ctypes.c_void_p))
+
+
+class Libxl:
+    """An open libxl context that writes its log to ``log_path`` (and to stderr where ``verbose``).
+
+    :raise NotOnXen: this machine does not run Xen.
+    :raise XenError: the library is missing or refuses.
+    """
+
+    def __init__(self, log_path: str, verbose: bool = False) -> None:
+        self._library = lib.load("xenlight")
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._log_fd, self._log_start = _open_log(log_path)
+        logger = self._logger(XTL_DEBUG if verbose else XTL_INFO, verbose)
+        self._ctx = ctypes.c_void_p()
+        alloc = self._declare("libxl_ctx_alloc", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+        code = alloc(ctypes.byref(self._ctx), 0, 0, logger)
+        if code:
+            raise XenError("libxl_ctx_alloc", detail=ERRORS.get(code, str(code)))
+        self._hooks = _ChildHooks(owner=_SELECTIVE_REAP)
+        set_mode = lib.declare(
+            self._library, None, "libxl_childproc_setmode", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+        )
+        set_mode(self._ctx, ctypes.byref(self._hooks), None)
+
+    def __enter__(self) -> "Libxl":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        lib.declare(self._library, ctypes.c_int, "libxl_ctx_free", ctypes.c_void_p)(self._ctx)
+        os.close(self._log_fd)
+
+    def forget_after_fork(self) -> None:
+        """Give up the parent's context in a child that did not exec; open another one to go on.
+
+        The old context may not even be freed: libxl keeps its SIGCHLD bookkeeping for the parent alone.
+        """
+        lib.declare(self._library, None, "libxl_postfork_child_noexec", ctypes.c_void_p)(self._ctx)
+
+    def config_json(self, domid: int) -> str:
+        """Return a living domain's config as libxl would save it: name, uuid, vcpus, memory and devices of now."""
+        with self._config() as config:
+            self._call("libxl_retrieve_domain_configuration", domid, config, None, domid=domid)
+            return self._to_json(config)
+
+    def normalise(self, config_json: str) -> str:
+        """Return a config as libxl understands it; what it does not know or mistypes falls out."""
+        with self._config(config_json) as config:
+            return self._to_json(config)
+
+    def create(self, config_json: str) -> int:
+        """Build a domain, leave it paused, and return its domid; libxl destroys it again when it fails."""
+        domid = ctypes.c_uint32()
+        with self._config(config_json) as config:
+            self._call("libxl_domain_create_new", config, ctypes.byref(domid), None, None)
+        return domid.value
+
+    def restore(self, config_json: str, fd: int) -> int:
+        """Build a domain from the libxl v2 stream at ``fd``, leave it paused, and return its domid.
+
+        Memory goes through the helper that LIBXL_SAVE_HELPER names; libxl destroys the domain when it fails.
+        """
+        domid = ctypes.c_uint32()
+        params = ctypes.create_string_buffer(_PARAMS_BYTES)
+        self._bare("libxl_domain_restore_params_init", params)
+        ctypes.c_uint32.from_buffer(params, _STREAM_VERSION_OFFSET).value = 2  # libxl's default is the legacy one
+        with self._config(config_json) as config:
+            self._call("libxl_domain_create_restore", config, ctypes.byref(domid), fd, -1, params, None, None)
+        self._bare("libxl_domain_restore_params_dispose", params)
+        return domid.value
+
+    def resume(self, domid: int) -> None:
+        """Resume a suspended domain in place: device model first, then the guest, whose suspend call is cancelled."""
+        self._call("libxl_domain_resume", domid, 1, None, domid=domid)
+
+    def pause(self, domid: int) -> None:
+        self._call("libxl_domain_pause", domid, None, domid=domid)
+
+    def unpause(self, domid: int) -> None:
+        self._call("libxl_domain_unpause", domid, None, domid=domid)
+
+    def destroy(self, domid: int) -> None:
+        self._call("libxl_domain_destroy", domid, None, domid=domid)
+
+    def rename(self, domid: int, old: str, new: str) -> None:
+        self._call("libxl_domain_rename", domid, old.encode(), new.encode(), domid=domid)
+
+    def core_dump(self, domid: int, path: str) -> None:
+        """Write a domain's memory to ``path`` as an ELF core."""
+        self._call("libxl_domain_core_dump", domid, path.encode(), None, domid=domid)
+
+    def free_memory_kb(self) -> int:
+        """Return how much memory the hypervisor has free for new domains, in KiB."""
+        value = ctypes.c_uint64()
+        self._call("libxl_get_free_memory", ctypes.byref(value))
+        return value.value
+
+    def _declare(self, name: str, *argtypes: object) -> "ctypes._NamedFuncPointer":
+        return lib.declare(self._library, ctypes.c_int, name, *argtypes)
+
+    def _bare(self, name: str, *arguments: object) -> None:
+        lib.declare(self._library, None, name, *([ctypes.c_void_p] * len(arguments)))(*arguments)
+
+    def _call(self, name: str, *arguments: object, domid: int | None = None) -> None:
+        """Call a libxl function whose first argument is the context; a negative result is a XenError."""
+        types: list[object] = [ctypes.c_void_p]
+        types += [ctypes.c_uint32 if isinstance(argument, int) else ctypes.c_void_p for argument in arguments]
+        code = self._declare(name, *types)(self._ctx, *arguments)
+        if code < 0:
+            raise XenError(name, 0, domid, detail=self._failure(code))
+
+    def _failure(self, code: int) -> str:
+        """Return libxl's code in words, with what its log says of the reason."""
+        os.lseek(self._log_fd, self._log_start, os.SEEK_SET)
+        text = b""
+        while chunk := os.read(self._log_fd, 1 << 16):
+            text += chunk
+        pid = f"[{os.getpid()}]"
+        said = [
+            re.sub(r"^.*?libxl_[\w.]+:\d+:\w+: ", "", line)
+            for line in text.decode(errors="replace").splitlines()
+            if pid in line and ": error:" in line
+        ]
+        words = ERRORS.get(code, f"libxl error {code}")
+        return f"{words}: {'; '.join(said[:_SHOWN_ON_FAILURE])}" if said else words
+
+    def _logger(self, level: int, verbose: bool) -> int:
+        fdopen = lib.declare(self._libc, ctypes.c_void_p, "fdopen", ctypes.c_int, ctypes.c_char_p)
+        stream = fdopen(os.dup(self._log_fd), b"a")
+        if verbose:
+            stream = ctypes.c_void_p.in_dll(self._libc, "stderr")
+        make = lib.declare(
+            lib.load("xentoollog"), ctypes.c_void_p, "xtl_createlogger_stdiostream",
+            ctypes.c_void_p, ctypes.c_int, ctypes.c_uint,
+        )  # fmt: skip
+        return int(make(stream, level, _SHOW_PID | _SHOW_DATE | _HIDE_PROGRESS))
+
+    @contextmanager
+    def _config(self, config_json: str | None = None) -> "Iterator[ctypes.Array[ctypes.c_char]]":
+        """Yield an initialised libxl_domain_config, filled from JSON where there is some."""
+        config = ctypes.create_string_buffer(_CONFIG_BYTES)
+        self._bare("libxl_domain_config_init", config)
+        try:
+            if config_json is not None:
+                self._call("libxl_domain_config_from_json", config, config_json.encode())
+            yield config
+        finally:
+            self._bare("libxl_domain_config_dispose", config)
+
+    def _to_json(self, config: "ctypes.Array[ctypes.c_char]") -> str:
+        function = lib.declare(
+            self._library, ctypes.c_void_p, "libxl_domain_config_to_json", ctypes.c_void_p, ctypes.c_void_p
+        )
+        address = function(self._ctx, config)
+        if not address:
+            raise XenError("libxl_domain_config_to_json")
+        try:
+            return ctypes.string_at(address).decode()
+        finally:
+            lib.declare(self._libc, None, "free", ctypes.c_void_p)(address)
+
+
+def _open_log(path: str) -> tuple[int, int]:
+    """Open libxl's log for appending and return it with the offset where this process starts."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError:
+        fd = os.memfd_create("libxl-log")  # a log that cannot be kept is no reason not to save a guest
+    return fd, os.lseek(fd, 0, os.SEEK_END)

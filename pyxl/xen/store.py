@@ -1,0 +1,146 @@
+"""xenstore through pyxs: read, write, watch, and a deadline on every request.
+
+pyxs waits for ever when xenstored goes away; here a silent daemon is a StoreTimeout.
+"""
+
+import errno
+import os
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyxs
+from pyxs._internal import NUL, Op, Packet, next_rq_id
+
+from pyxl.errors import StoreError, StoreTimeout
+
+#: Seconds that xenstored may take over one request.  It answers within milliseconds, or not at all.
+DEADLINE = 10.0
+
+
+class _Client(pyxs.Client):  # type: ignore[misc]
+    """A pyxs client whose requests end at a deadline."""
+
+    def execute_command(self, op: int, *args: bytes, **kwargs: int) -> bytes:
+        path = args[0].rstrip(NUL).decode(errors="replace") if args else ""
+        packet = Packet(op, b"".join(args), rq_id=next_rq_id(), tx_id=self.tx_id, **kwargs)
+        pending = self.router.send(packet)
+        with pending.condition:
+            if not pending.condition.wait_for(lambda: pending.target is not None, DEADLINE):
+                raise StoreTimeout(path, errno.ETIMEDOUT, f"xenstored did not answer within {DEADLINE:.0f} s")
+        answer = pending.target
+        if answer.op == Op.ERROR:
+            code = getattr(errno, answer.payload.rstrip(NUL).decode(), errno.EIO)
+            raise pyxs.PyXSError(code, os.strerror(code))
+        return bytes(answer.payload).rstrip(NUL)
+
+
+class Watch:
+    """A watch on one path; ``wait`` says that something may have changed, and the caller reads again."""
+
+    def __init__(self, monitor: pyxs.Monitor, path: str) -> None:
+        self._events = monitor.events
+        self._path = path
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for the path to change, at most ``seconds`` (None: for ever); False when the time ran out."""
+        try:
+            self._events.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        while not self._events.empty():
+            self._events.get_nowait()
+        return True
+
+
+class Store:
+    """A connection to xenstored.
+
+    :raise StoreError: xenstored does not run, or may not be reached.
+    """
+
+    def __init__(self) -> None:
+        self._client = _Client()
+        try:
+            self._client.connect()
+        except pyxs.PyXSError as error:
+            raise StoreError("socket", detail=f"{error}: is xenstored running?") from error
+        self._tokens = 0
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def read(self, path: str) -> str | None:
+        """Return the value at ``path``, None when there is no such node."""
+        try:
+            with _named(path):
+                return bytes(self._client.read(path.encode())).decode(errors="replace")
+        except StoreError as error:
+            if error.errnum == errno.ENOENT:
+                return None
+            raise
+
+    def write(self, path: str, value: str) -> None:
+        """Write ``value``, which may be empty, to ``path``."""
+        with _named(path):
+            # Past pyxs' own write(): its releases differ in whether they let an empty value through.
+            self._client.execute_command(Op.WRITE, path.encode() + NUL, value.encode())
+
+    def remove(self, path: str) -> None:
+        """Remove ``path`` and all below it; a node that is not there is no error."""
+        try:
+            with _named(path):
+                self._client.delete(path.encode())
+        except StoreError as error:
+            if error.errnum != errno.ENOENT:
+                raise
+
+    def children(self, path: str) -> list[str]:
+        """Return the names directly below ``path``, none when it does not exist."""
+        try:
+            with _named(path):
+                return [bytes(name).decode() for name in self._client.list(path.encode())]
+        except StoreError as error:
+            if error.errnum == errno.ENOENT:
+                return []
+            raise
+
+    def write_if(self, path: str, expected: str, value: str) -> bool:
+        """Write ``value`` to ``path`` if it still holds ``expected``, in one transaction; tell whether it did."""
+        while True:
+            with _named(path):
+                self._client.transaction()
+                try:
+                    if bytes(self._client.read(path.encode(), b"")).decode() != expected:
+                        self._client.rollback()
+                        return False
+                    self._client.execute_command(Op.WRITE, path.encode() + NUL, value.encode())
+                    if self._client.commit():
+                        return True
+                finally:
+                    self._client.tx_id = 0
+
+    @contextmanager
+    def watch(self, path: str) -> Iterator[Watch]:
+        """Watch ``path`` for the length of a with block; the first wait returns at once, as xenstore's watches do."""
+        self._tokens += 1
+        with _named(path), self._client.monitor() as monitor:
+            monitor.watch(path.encode(), f"pyxl-{self._tokens}".encode())
+            yield Watch(monitor, path)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Turn pyxs' errors into StoreError with the path."""
+    try:
+        yield
+    except pyxs.PyXSError as error:
+        number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        raise StoreError(path, number, "" if number else str(error)) from error
+

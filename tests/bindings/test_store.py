@@ -1,0 +1,121 @@
+"""pyxl.xen.store against a daemon that speaks xenstored's protocol, and one that falls silent."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyxl.errors import StoreError, StoreTimeout
+from pyxl.xen import store as module
+from pyxl.xen.store import Store
+
+DIRECTORY, READ, WATCH, UNWATCH, START, END, WRITE, RM, EVENT, ERROR = 1, 2, 4, 5, 6, 7, 11, 13, 15, 16
+
+
+class Xenstored(threading.Thread):
+    """Nodes in a dict for one client; ``silent`` stops answering, ``conflicts`` commits fail first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.nodes = {"/a": "1", "/a/b": "2", "/a/c": ""}
+        self.silent = False
+        self.conflicts = 0
+        self.held: dict[str, str] | None = None  # what a transaction has written
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen()
+
+    def run(self) -> None:
+        client, _ = self._listener.accept()
+        with client:
+            while header := client.recv(16, socket.MSG_WAITALL):
+                op, request, transaction, length = struct.unpack("IIII", header)
+                body = client.recv(length, socket.MSG_WAITALL) if length else b""
+                if self.silent:
+                    continue
+                answer_op, answer = self.answer(op, body)
+                client.sendall(struct.pack("IIII", answer_op, request, transaction, len(answer)) + answer)
+                if op == WATCH:
+                    client.sendall(struct.pack("IIII", EVENT, 0, 0, len(body)) + body)
+
+    def answer(self, op: int, body: bytes) -> tuple[int, bytes]:
+        words = body.decode().split("\0")
+        if op in (READ, DIRECTORY, RM) and words[0] not in self.nodes:
+            return ERROR, b"EACCES\0" if words[0] == "/secret" else b"ENOENT\0"
+        if op == READ:
+            return op, self.nodes[words[0]].encode()
+        if op == DIRECTORY:
+            below = [node.removeprefix(words[0] + "/") for node in self.nodes if node.startswith(words[0] + "/")]
+            return op, "".join(name + "\0" for name in below).encode()
+        if op == WRITE:
+            (self.nodes if self.held is None else self.held)[words[0]] = words[1]
+        if op == START:
+            self.held = {}
+            return op, b"9\0"
+        if op == END:
+            held, self.held = self.held or {}, None
+            if words[0] == "T" and self.conflicts:
+                self.conflicts -= 1
+                return ERROR, b"EAGAIN\0"
+            self.nodes.update(held)
+        return op, b"OK\0"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Xenstored:
+    monkeypatch.setenv("XENSTORED_PATH", str(tmp_path / "socket"))
+    thread = Xenstored(tmp_path / "socket")
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def store(daemon: Xenstored) -> Iterator[Store]:
+    with Store() as opened:
+        yield opened
+
+
+def test_read_write_children(store: Store, daemon: Xenstored) -> None:
+    assert store.read("/a") == "1"
+    assert store.read("/a/c") == ""
+    assert store.read("/none") is None
+    assert store.children("/a") == ["b", "c"]
+    assert store.children("/none") == []
+    store.write("/a/new", "")
+    assert daemon.nodes["/a/new"] == ""
+    store.remove("/none")
+
+
+def test_a_refusal_names_the_path(store: Store) -> None:
+    with pytest.raises(StoreError, match="xenstore /secret: Permission denied"):
+        store.read("/secret")
+
+
+def test_write_if_writes_once_and_only_over_what_was_expected(store: Store, daemon: Xenstored) -> None:
+    daemon.conflicts = 2
+    assert store.write_if("/a", "1", "")
+    assert daemon.nodes["/a"] == ""
+    assert not store.write_if("/a", "1", "2")
+    assert daemon.nodes["/a"] == ""
+
+
+def test_a_watch_fires_at_once_and_then_only_on_a_change(store: Store) -> None:
+    with store.watch("@releaseDomain") as watch:
+        assert watch.wait(5)
+        assert not watch.wait(0.01)
+
+
+def test_a_silent_daemon_meets_the_deadline(store: Store, daemon: Xenstored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DEADLINE", 0.05)
+    daemon.silent = True
+    with pytest.raises(StoreTimeout, match="xenstore /a: xenstored did not answer"):
+        store.read("/a")
+
+
+def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XENSTORED_PATH", str(tmp_path / "nothing"))
+    with pytest.raises(StoreError, match="is xenstored running"):
+        Store()
