@@ -1,0 +1,99 @@
+"""pyxl-save-helper: arguments, signals, and one call into libxenguest.
+
+A drop-in for libxl's helper: same arguments, same messages (xen-spec.md 5.1; helper/README.md).
+Imports little: libxl waits for this process to start in every save and restore.
+"""
+
+import _signal  # type: ignore[import-not-found]  # signal itself imports enum, for names that are not needed here
+import _thread
+import ctypes
+import os
+import sys
+
+from pyxl.errors import PyxlError
+from pyxl.xen import guest
+from pyxl_save_helper import callbacks
+
+FATAL = 255  # exit status before libxc could be asked, as the stock helper's
+ERROR = 8  # log level
+#: Set by pyxl, which sees progress in the stream fd's offset and needs no messages for it.
+QUIET = "PYXL_SAVE_HELPER_QUIET"
+
+USAGE = """usage: pyxl-save-helper --save-domain IO_FD RECV_FD DOMID XCFLAGS CBFLAGS STREAM_TYPE
+       pyxl-save-helper --restore-domain IO_FD SEND_BACK_FD DOMID STORE_PORT STORE_DOMID CONSOLE_PORT \
+CONSOLE_DOMID CBFLAGS STREAM_TYPE
+Started by pyxl, or by libxl where LIBXL_SAVE_HELPER names it; see helper/README.md."""
+
+
+def main() -> None:
+    """Run one save or restore and exit; the outcome itself travels in the `complete` message."""
+    try:
+        mode, numbers = sys.argv[1], [int(word) for word in sys.argv[2:]]
+        expected = {"--save-domain": 6, "--restore-domain": 9}[mode]
+        if len(numbers) != expected:
+            raise ValueError(f"{mode} takes {expected} numbers")
+    except (IndexError, KeyError, ValueError):
+        print(USAGE, file=sys.stderr)
+        sys.exit(2)
+    # A Ctrl-C goes to the whole foreground group; what it means is the toolstack's to decide.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    toolstack = callbacks.Toolstack(out_fd=1, in_fd=0)
+    log = callbacks.logger(toolstack, with_progress=QUIET not in os.environ)
+    try:
+        library = guest.GuestLibrary(log)
+    except PyxlError as error:
+        toolstack.send("log", ERROR, -1, "pyxl-save-helper", str(error))
+        sys.exit(FATAL)
+    if mode == "--save-domain":
+        result = save(library, toolstack, *numbers)
+    else:
+        result = restore(library, toolstack, *numbers)
+    toolstack.send("complete", result, ctypes.get_errno() if result else 0)
+    # The interpreter's own farewell costs start-up's like again, and there is nothing left to flush.
+    os._exit(0)
+
+
+def save(
+    library: guest.GuestLibrary, toolstack: callbacks.Toolstack,
+    io_fd: int, recv_fd: int, domid: int, xc_flags: int, cb_flags: int, stream_type: int,
+) -> int:  # fmt: skip
+    """Stream ``domid`` to ``io_fd`` and return libxc's result; SIGTERM ends it with libxc's own clean-up."""
+    cut_stream_on_sigterm(io_fd)
+    calls = callbacks.for_save(toolstack, cb_flags)
+    return library.save(io_fd, domid, xc_flags, calls, stream_type, recv_fd)
+
+
+def restore(
+    library: guest.GuestLibrary, toolstack: callbacks.Toolstack,
+    io_fd: int, back_fd: int, domid: int, store_port: int, store_domid: int,
+    console_port: int, console_domid: int, cb_flags: int, stream_type: int,
+) -> int:  # fmt: skip
+    """Fill ``domid`` from ``io_fd``, tell the toolstack the gfns of its rings, and return libxc's result."""
+    calls = callbacks.for_restore(toolstack, cb_flags)
+    result, store_gfn, console_gfn = library.restore(
+        io_fd, domid, (store_port, store_domid), (console_port, console_domid), calls, stream_type, back_fd
+    )
+    if result == 0:
+        toolstack.send("restore_results", store_gfn, console_gfn)
+    return result
+
+
+def cut_stream_on_sigterm(io_fd: int) -> None:
+    """On SIGTERM let libxc's next write fail, so that it turns log-dirty off and returns by itself.
+
+    Python's own handlers wait for the call into libxc to end; a thread woken through the wake-up fd does not.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    _signal.set_wakeup_fd(wake)
+    _signal.signal(_signal.SIGTERM, lambda *_: None)
+
+    def cut() -> None:
+        os.read(woken, 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), io_fd)
+
+    _thread.start_new_thread(cut, ())
+
+
+if __name__ == "__main__":
+    main()
