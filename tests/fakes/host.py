@@ -1,0 +1,173 @@
+"""A host for failures that cannot be provoked for real: every call is noted in ``calls``, in order."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pyxl.errors import XenError
+from pyxl.model import paths
+from pyxl.model.domain import DomainInfo, ShutdownReason
+
+UUID = "6b1d9b2e-0000-4000-8000-000000000001"
+CONFIG = {
+    "c_info": {"type": "hvm", "name": "web1", "uuid": UUID},
+    "b_info": {"max_vcpus": 1, "max_memkb": 131072, "target_memkb": 131072, "shadow_memkb": 2048},
+    "on_reboot": "restart",
+}
+
+
+def running(domid: int = 7) -> DomainInfo:
+    return DomainInfo(
+        domid=domid, uuid=UUID, hvm=True, running=False, blocked=True, paused=False, dying=False,
+        shutdown_reason=None, memory_kb=1024, max_memory_kb=2048, vcpus=1, cpu_time=0,
+    )  # fmt: skip
+
+
+class FakeXen:
+    """A hypervisor whose guests do as they are told; ``fail`` names the calls that raise XenError."""
+
+    def __init__(self, calls: list[str], *domains: DomainInfo) -> None:
+        self.calls = calls
+        self.all = {domain.domid: domain for domain in domains}
+        self.fail: set[str] = set()
+        self.params = {0: 1, 14: 0}
+        self.config = json.dumps(CONFIG)
+        self.free_kb = 1 << 30
+        self.next_domid = 8
+
+    def _note(self, call: str, *arguments: object) -> None:
+        self.calls.append(" ".join(map(str, (call, *arguments))))
+        if call in self.fail:
+            raise XenError(call, 5)
+
+    def change(self, domid: int, reason: ShutdownReason | None) -> None:
+        self.all[domid] = replace(self.all[domid], shutdown_reason=reason)
+
+    def domain(self, domid: int) -> DomainInfo | None:
+        return self.all.get(domid)
+
+    def domains(self) -> list[DomainInfo]:
+        return list(self.all.values())
+
+    def shutdown(self, domid: int, reason: ShutdownReason) -> None:
+        self._note("shutdown", domid, reason.name)
+        self.change(domid, reason)
+
+    def hvm_param(self, domid: int, index: int) -> int:
+        return self.params[index]
+
+    def free_memory_kb(self) -> int:
+        return self.free_kb
+
+    def config_json(self, domid: int) -> str:
+        self._note("config_json", domid)
+        return self.config
+
+    def normalise(self, config_json: str) -> str:
+        return config_json
+
+    def create(self, config_json: str) -> int:
+        self._note("create", json.loads(config_json)["c_info"]["name"])
+        domid, self.next_domid = self.next_domid, self.next_domid + 1
+        self.all[domid] = running(domid)
+        return domid
+
+    def restore(self, config_json: str, fd: int, helper: str) -> int:
+        self._note("restore", json.loads(config_json)["c_info"]["name"])
+        self.all[8] = running(8)
+        return 8
+
+    def resume(self, domid: int) -> None:
+        self._note("resume", domid)
+        self.change(domid, None)
+
+    def pause(self, domid: int) -> None:
+        self._note("pause", domid)
+
+    def unpause(self, domid: int) -> None:
+        self._note("unpause", domid)
+
+    def destroy(self, domid: int) -> None:
+        self._note("destroy", domid)
+        self.all.pop(domid)
+
+    def rename(self, domid: int, old: str, new: str) -> None:
+        self._note("rename", domid, old)
+
+    def core_dump(self, domid: int, path: str) -> None:
+        self._note("core_dump", domid)
+
+
+class FakeWatch:
+    def __init__(self, happen: Callable[[], None]) -> None:
+        self._happen = happen
+
+    def wait(self, seconds: float | None) -> bool:
+        self._happen()
+        return True
+
+
+class FakeStore:
+    """A xenstore in a dict.  ``on_wait`` runs whenever somebody waits for a watch: time passes there."""
+
+    def __init__(self, nodes: dict[str, str]) -> None:
+        self.nodes = nodes
+        self.on_wait: Callable[[], None] = lambda: None
+
+    def read(self, path: str) -> str | None:
+        return self.nodes.get(path)
+
+    def write(self, path: str, value: str) -> None:
+        self.nodes[path] = value
+
+    def write_if(self, path: str, expected: str, value: str) -> bool:
+        if self.nodes.get(path) != expected:
+            return False
+        self.nodes[path] = value
+        return True
+
+    def children(self, path: str) -> list[str]:
+        names = (node.removeprefix(path + "/").split("/")[0] for node in self.nodes if node.startswith(path + "/"))
+        return list(dict.fromkeys(names))
+
+    @contextmanager
+    def watch(self, path: str) -> Iterator[FakeWatch]:
+        yield FakeWatch(lambda: self.on_wait())
+
+
+class FakeDeviceModel:
+    emulator_id = 2
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.fail: set[str] = set()
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if call in self.fail:
+            raise XenError(call, 5)
+
+    def stop_and_save(self) -> bytes:
+        self._note("dm.save")
+        return b"QEVM state"
+
+    def xenstore_data(self) -> list[tuple[str, str]]:
+        return []
+
+    def resume(self) -> None:
+        self._note("dm.resume")
+
+    def log_dirty(self, on: bool) -> None:
+        self._note(f"dm.log_dirty {'on' if on else 'off'}")
+
+
+def web1() -> dict[str, str]:
+    """Return the nodes of one HVM guest named web1, domid 7."""
+    return {
+        paths.name(0): "Domain-0",
+        paths.name(7): "web1",
+        paths.domain_type(7): "hvm",
+        paths.device_model_version(7): "qemu_xen",
+        paths.control_shutdown(7): "",
+    }

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""A save-helper that speaks the protocol and fails where the environment says; `FAIL` is a step's name."""
+
+import os
+import signal
+import struct
+import sys
+import time
+
+LIBXC = bytes(range(256)) * 16
+
+
+def send(number: int, body: bytes = b"", reply: bool = True) -> int:
+    message = struct.pack("<H", number) + body
+    os.write(1, struct.pack("<H", len(message)) + message)
+    if not reply:
+        return 0
+    got = os.read(0, 4)
+    if len(got) < 4:
+        os._exit(254)
+    return int(struct.unpack("<i", got)[0])
+
+
+def log(level: int, text: str) -> None:
+    raw = text.encode() + b"\0"
+    send(1, struct.pack("<IiI", level, -1, 3) + b"xc\0" + struct.pack("<I", len(raw)) + raw, reply=False)
+
+
+def complete(result: int, errnum: int) -> None:
+    send(10, struct.pack("<ii", result, errnum))
+
+
+def main() -> None:
+    fail = os.environ.get("FAKE_HELPER_FAIL", "")
+    fd, domid = int(sys.argv[2]), int(sys.argv[4])
+    if fail == "start":
+        sys.exit(255)
+    if fail == "junk":
+        os.write(1, b"\x04\0\x63\0ab")
+        time.sleep(60)
+    log(5, "starting save")
+    ok = send(7, struct.pack("<II", domid, 1)) == 0
+    if fail == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    ok = ok and send(3) == 1
+    if ok:
+        os.write(fd, LIBXC)
+        if fail == "memory":
+            log(8, "Failed to write page data")
+            ok = False
+    send(7, struct.pack("<II", domid, 0))
+    complete(0 if ok else -1, 0 if ok else 28)
+    sys.exit(1 if fail == "status" else 0)
+
+
+if __name__ == "__main__":
+    main()
