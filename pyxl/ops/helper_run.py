@@ -1,0 +1,167 @@
+"""Start pyxl-save-helper for a save, serve its callbacks, join it, cancel it (xen-spec.md 5).
+
+The helper's first request comes before its first byte, so it may start while the header is still being written:
+from the answer to that request until `complete`, the stream's fd is the helper's.
+"""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pyxl.errors import Bug, HelperError
+from pyxl.formats import helper_messages as messages
+
+HELPER = "pyxl-save-helper"
+#: Answers one request; an exception is answered with ``REFUSED`` and ends the save.
+Handler = Callable[..., int]
+OK = {"suspend": 1, "switch_qemu_logdirty": 0}
+REFUSED = {"suspend": 0, "switch_qemu_logdirty": -1}
+#: Seconds that a helper told to stop may take to clean up behind libxc.
+CANCEL_SECONDS = 10.0
+_WARNING = 7  # log level from which a line is shown when the helper fails
+_POLL_SECONDS = 1.0
+
+
+def helper_path() -> str:
+    """Return the helper's executable: beside this package in a checkout, in libexec when installed.
+
+    :raise HelperError: it is in neither place.
+    """
+    root = Path(__file__).resolve().parents[2]
+    # PREFIX/lib/python3.x/site-packages is three below PREFIX.
+    candidates = (root / "helper" / HELPER, Path(os.path.normpath(root / "../../.." / "libexec" / "pyxl" / HELPER)))
+    for candidate in candidates:
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return os.fspath(candidate)
+    raise HelperError(f"{HELPER} is missing: looked for {' and '.join(map(str, candidates))}")
+
+
+class SaveHelper:
+    """A running save-helper that streams ``domid`` to ``fd``; leaving its with block ends it, whatever it was doing."""
+
+    def __init__(self, fd: int, domid: int, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._said: list[str] = []
+        to_child, self._replies = os.pipe()
+        self._messages, from_child = os.pipe()
+        flags = messages.callback_flags("suspend", "switch_qemu_logdirty")
+        path = helper_path()
+        argv = [path, "--save-domain", str(fd), "-1", str(domid), "0", str(flags), "0"]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, to_child, 0),
+            (os.POSIX_SPAWN_DUP2, from_child, 1),
+            (os.POSIX_SPAWN_DUP2, fd, fd),  # onto itself: inherited, where all else is closed
+        ]
+        # In a process group of its own a Ctrl-C does not reach it: it is cancelled in order, or not at all.
+        environment = {**os.environ, "PYXL_SAVE_HELPER_QUIET": "1"}
+        self._pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
+        os.close(to_child)
+        os.close(from_child)
+
+    def __enter__(self) -> "SaveHelper":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def serve(self, handlers: Mapping[str, Handler], tick: Callable[[], None], interval: float | None) -> None:
+        """Answer the helper's requests until it has written the whole stream.
+
+        ``tick`` is called about every ``interval`` seconds, not at all when that is None.
+
+        :raise HelperError: libxc failed, or the helper died or broke the protocol.
+        """
+        while True:
+            name, values = self._receive(tick, interval)
+            if name == "complete":
+                self._reply(0)
+                self._join(*(int(value) for value in values))
+                return
+            if name not in handlers:
+                raise HelperError(f"the save-helper asked for {name}, which it was not offered")
+            try:
+                answer = handlers[name](*values)
+            except BaseException:
+                self._reply(REFUSED[name])
+                raise
+            self._reply(answer)
+
+    def close(self) -> None:
+        """End a helper that is still running: first asking, so that libxc cleans up, then killing."""
+        if self._pid:
+            self._signal(signal.SIGTERM)
+            end = time.monotonic() + CANCEL_SECONDS
+            try:
+                while time.monotonic() < end:
+                    name, _ = self._receive(lambda: None, None, end)
+                    # Turning log-dirty off is part of the clean-up; everything else is refused.
+                    self._reply(0 if name in ("complete", "switch_qemu_logdirty") else REFUSED.get(name, 0))
+            except (HelperError, OSError):
+                pass  # its end of the pipe is closed, or it will not answer: either way it goes now
+            self._signal(signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+        for fd in (self._replies, self._messages):
+            if fd >= 0:
+                os.close(fd)
+        self._replies = self._messages = -1
+
+    def _receive(
+        self, tick: Callable[[], None], interval: float | None, end: float | None = None
+    ) -> tuple[str, list[messages.Value]]:
+        """Return the next message that is no log line."""
+        poll = select.poll()
+        poll.register(self._messages, select.POLLIN)
+        while True:
+            while not poll.poll(1000 * (interval or _POLL_SECONDS)):
+                if interval is not None:
+                    tick()
+                if end is not None and time.monotonic() > end:
+                    raise HelperError("the save-helper did not stop when it was told to")
+            (length,) = messages.LENGTH.unpack(self._exactly(messages.LENGTH.size))
+            try:
+                name, values = messages.decode(self._exactly(length))
+            except ValueError as error:
+                raise HelperError(f"the save-helper broke its protocol: {error}") from error
+            if name == "log":
+                level, _, _, text = values
+                self._log(f"save-helper: {text}")
+                if int(level) >= _WARNING:
+                    self._said.append(str(text))
+            elif name != "progress":
+                return name, values
+
+    def _exactly(self, length: int) -> bytes:
+        data = b""
+        while len(data) < length:
+            part = os.read(self._messages, length - len(data))
+            if not part:
+                raise HelperError(self._blame("the save-helper died"))
+            data += part
+        return data
+
+    def _reply(self, value: int) -> None:
+        try:
+            os.write(self._replies, messages.REPLY.pack(value))
+        except BrokenPipeError as error:
+            raise HelperError(self._blame("the save-helper died")) from error
+
+    def _join(self, result: int, errnum: int) -> None:
+        """Wait for the exit of a helper that has reported its result."""
+        _, status = os.waitpid(self._pid, 0)
+        self._pid = 0
+        if result:
+            raise HelperError(self._blame(f"xc_domain_save: {os.strerror(errnum)}"))
+        if code := os.waitstatus_to_exitcode(status):
+            raise HelperError(self._blame(f"the save-helper ended with status {code}"))
+
+    def _blame(self, what: str) -> str:
+        return f"{what}: {'; '.join(self._said[-3:])}" if self._said else what
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self._pid:
+            raise Bug("signal to a save-helper that has ended")
+        os.kill(self._pid, number)

@@ -1,0 +1,117 @@
+"""The process that stays after create and restore: it acts when its guest reboots, powers off or crashes.
+
+It only waits on xenstore and asks the hypervisor; a suspend is no end, so a save leaves it where it was.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pyxl.errors import PyxlError
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model import paths
+from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops.lookup import name_of
+
+#: Which key of the config says what to do; a reason that is not here is treated as a crash.
+EVENTS = {
+    ShutdownReason.POWEROFF: "on_poweroff",
+    ShutdownReason.REBOOT: "on_reboot",
+    ShutdownReason.CRASH: "on_crash",
+    ShutdownReason.WATCHDOG: "on_watchdog",
+    ShutdownReason.SOFT_RESET: "on_soft_reset",
+}
+#: Seconds after which it looks by itself: xenstored may have been restarted and its watches lost.
+LOOK_SECONDS = 60.0
+
+Log = Callable[[str], None]
+
+
+def monitor(xen: Hypervisor, store: Store, domid: int, log: Log) -> None:
+    """Watch a domain, and those that take its place when it reboots, until none is left to watch."""
+    domain = xen.domain(domid)
+    if domain is None:
+        log(f"domain {domid} is gone")
+        return
+    uuid = domain.uuid
+    log(f'watching domain {domid} "{name_of(store, domid)}"')
+    with store.watch(paths.RELEASE_DOMAIN) as released:
+        while True:
+            domain = xen.domain(domid)
+            if domain is None or domain.dying or domain.uuid != uuid:
+                log(f"domain {domid} is gone")
+                return
+            if domain.shutdown_reason is not None and not domain.suspended:
+                following = act(xen, store, domain, log)
+                if following is None:
+                    return
+                domid, uuid = following.domid, following.uuid
+            else:
+                released.wait(LOOK_SECONDS)
+
+
+def act(xen: Hypervisor, store: Store, domain: DomainInfo, log: Log) -> DomainInfo | None:
+    """Do what the guest's config says about a shutdown, and return the domain to watch from now on."""
+    domid = domain.domid
+    reason = domain.shutdown_reason if isinstance(domain.shutdown_reason, ShutdownReason) else ShutdownReason.CRASH
+    config = GuestConfig(xen.config_json(domid), f"domain {domid}")
+    config.set_domid(0)
+    action = config.action(EVENTS[reason])
+    log(f'domain {domid} "{config.name}": {reason.name.lower()}, {EVENTS[reason]}={action.replace("_", "-")}')
+
+    if action.startswith("coredump_"):
+        dump = paths.crash_dump(config.name, time.strftime("%Y-%m-%d-%H%M.%S"))
+        try:
+            Path(dump).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            xen.core_dump(domid, dump)
+            log(f"memory of domain {domid} written to {dump}")
+        except (PyxlError, OSError) as error:
+            log(f"memory of domain {domid} not written: {error}")
+        action = action.removeprefix("coredump_")
+    if action == "destroy":
+        xen.destroy(domid)
+        log(f"domain {domid} destroyed")
+        return None
+    if action == "restart":
+        xen.destroy(domid)
+    elif action == "restart_rename":
+        kept = f"{config.name}-{time.strftime('%Y%m%dT%H%MZ', time.gmtime())}"
+        xen.rename(domid, config.name, kept)
+        config.new_uuid()
+        log(f'domain {domid} kept as "{kept}"')
+    else:
+        log(f"domain {domid} left as it is")
+        return None
+    following = xen.create(config.to_json())
+    xen.unpause(following)
+    log(f'domain {following} "{config.name}" takes the place of {domid}')
+    return xen.domain(following)
+
+
+def in_background(run: Callable[[], None], log_path: str) -> None:
+    """Run ``run`` in a process of its own, which outlives this one and its terminal and logs to ``log_path``.
+
+    The child has no open file of its parent's: it opens its own connections.
+    """
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
+    status = 1
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        null = os.open(os.devnull, os.O_RDWR)
+        log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(null, 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.chdir("/")
+        run()
+        status = 0
+    except BaseException as error:
+        os.write(2, f"monitor: {type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(status)

@@ -1,0 +1,30 @@
+"""What must be so before a domain is built, found out before anything is."""
+
+from pathlib import Path
+
+from pyxl.errors import PyxlError
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops.lookup import by_name
+
+
+def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
+    """Refuse a guest that this host cannot hold now.
+
+    :raise PyxlError: its name is taken, a file of this host is missing, or memory is short.
+    """
+    if (other := by_name(xen, store, config.name)) is not None:
+        raise PyxlError(
+            f'a domain named "{config.name}" exists already (domid {other.domid})',
+            f"End it with `pyxl destroy {other.domid}`, or give the new one another name in a config file.",
+        )
+    for what, path in config.host_files():
+        # libxl looks for a relative kernel or firmware in Xen's own directories.
+        if path.startswith("/") and not Path(path).exists():
+            raise PyxlError(f"{what} is missing: {path}")
+    free = xen.free_memory_kb()
+    if config.memory_kb > free:
+        raise PyxlError(
+            f"the guest needs {config.memory_kb >> 10} MiB of memory, Xen has {free >> 10} MiB free",
+            "End or shrink another guest; or make dom0 smaller with `xl mem-set 0 …`.",
+        )

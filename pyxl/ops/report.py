@@ -1,0 +1,19 @@
+"""What an operation tells while it runs; this one tells nobody."""
+
+
+class Report:
+    """Deaf to all; the command line's reports stand in pyxl.cli.progress.
+
+    ``interval`` is how often ``progress`` wants to be called, in seconds; None when it does not.
+    """
+
+    interval: float | None = None
+
+    def step(self, text: str) -> None:
+        """A phase begins, in a few words: "suspending the guest"."""
+
+    def progress(self, done: int, total: int) -> None:
+        """``done`` of about ``total`` bytes of the stream have passed."""
+
+    def log(self, text: str) -> None:
+        """A line for the domain's log."""

@@ -1,0 +1,111 @@
+"""The restore journey, in the order that it happens (architecture: 6, "restore").
+
+Everything that can be known before a domain is built is checked before a domain is built.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxl.checkpoint.source import Source
+from pyxl.errors import UnsupportedStream
+from pyxl.formats import libxl_v2, xl_header
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops.create import owe_destroy, start
+from pyxl.ops.helper_run import helper_path
+from pyxl.ops.interrupt import held
+from pyxl.ops.preflight import can_be_built
+from pyxl.ops.report import Report
+from pyxl.ops.undo import Undo
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A domain that is back: ``size`` of the file in bytes (0 for a pipe), ``seconds`` that it took."""
+
+    domid: int
+    name: str
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that is open for restore: ``fd`` stands at the first byte of the stream."""
+
+    path: Path
+    fd: int
+    size: int
+    header: xl_header.XlHeader
+
+
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
+    """Open a checkpoint and check it as far as it can be read twice: a file to its end, a pipe its header.
+
+    :raise PyxlError: there is no such file, or it is no checkpoint, or not a whole one.
+    """
+    with ExitStack() as opened:
+        with Undo(f"restore {path}") as undo:
+            undo.step = "open file"
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, fd)
+            undo.step = "check file"
+            source = Source(fd)
+            header = xl_header.parse(source.take)
+            if not header.is_v2:
+                raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
+            if source.seekable:
+                libxl_v2.walk(source.take, source.skip, header.size)
+                os.lseek(fd, header.size, os.SEEK_SET)
+        yield Checkpoint(path, fd, source.size, header)
+
+
+def restore(
+    xen: Hypervisor, store: Store, checkpoint: Checkpoint, config: GuestConfig, report: Report,
+    *, paused: bool = False, start_monitor: Callable[[int], None] | None = None,
+) -> Restored:  # fmt: skip
+    """Build a domain from a checkpoint and let it go on.
+
+    ``start_monitor`` is called with the domid before the guest runs.
+
+    :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
+    """
+    started = time.monotonic()
+    with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
+        undo.step = "preflight"
+        can_be_built(xen, store, config)
+        undo.step = "build"
+        report.step("restoring memory")
+        with _progress(checkpoint, report), held():
+            domid = xen.restore(config.to_json(), checkpoint.fd, helper_path())
+            owe_destroy(xen, undo, domid)
+        start(xen, undo, domid, paused, start_monitor)
+    return Restored(domid, config.name, checkpoint.size, time.monotonic() - started)
+
+
+@contextmanager
+def _progress(checkpoint: Checkpoint, report: Report) -> Iterator[None]:
+    """Tell how far the helper has read, from a thread: libxl holds this one until it is done."""
+    if report.interval is None or not checkpoint.size:
+        yield
+        return
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(report.interval):
+            report.progress(os.lseek(checkpoint.fd, 0, os.SEEK_CUR), checkpoint.size)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+        report.progress(checkpoint.size, checkpoint.size)
+    finally:
+        over.set()
+        teller.join()

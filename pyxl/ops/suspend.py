@@ -1,0 +1,81 @@
+"""Ask a guest to suspend and wait until it has (xen-spec.md 7).
+
+A guest with PV drivers must help, and is asked over xenstore; another is suspended by hypercall.
+"""
+
+import time
+
+from pyxl.errors import GuestError
+from pyxl.model import paths
+from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.ports import Hypervisor, Store
+
+#: Seconds for the guest to acknowledge, then for it to be suspended; as libxl's.
+ACKNOWLEDGE_SECONDS = 60.0
+SUSPEND_SECONDS = 60.0
+PARAM_CALLBACK_IRQ = 0
+PARAM_ACPI_S_STATE = 14
+
+
+def needs_help(xen: Hypervisor, store: Store, domid: int) -> bool:
+    """Tell whether the guest itself has to carry out a suspend: it has PV drivers and is awake."""
+    if store.read(paths.domain_type(domid)) != "hvm":
+        return True
+    return bool(xen.hvm_param(domid, PARAM_CALLBACK_IRQ)) and not xen.hvm_param(domid, PARAM_ACPI_S_STATE)
+
+
+def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
+    """Suspend a running guest.
+
+    :raise GuestError: it does not acknowledge, does not suspend, or ends in another way; it may still be running.
+    """
+    with store.watch(paths.RELEASE_DOMAIN) as released:
+        if needs_help(xen, store, domid):
+            _ask(store, domid)
+        else:
+            xen.shutdown(domid, ShutdownReason.SUSPEND)
+        deadline = time.monotonic() + SUSPEND_SECONDS
+        while not _is_suspended(xen.domain(domid)):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise GuestError(
+                    f"the guest acknowledged but was not suspended within {SUSPEND_SECONDS:.0f} s",
+                    "Its console may say what it waits for.",
+                )
+            released.wait(left)
+
+
+def _ask(store: Store, domid: int) -> None:
+    """Write the request and wait for the guest to take it; a request that is not taken is withdrawn."""
+    path = paths.control_shutdown(domid)
+    with store.watch(path) as changed:
+        store.write(path, "suspend")
+        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
+        try:
+            while store.read(path) == "suspend" and (left := deadline - time.monotonic()) > 0:
+                changed.wait(left)
+        except BaseException:
+            store.write_if(path, "suspend", "")
+            raise
+    # A guest that takes the request at the last moment wins: then there is nothing to withdraw.
+    if store.write_if(path, "suspend", ""):
+        raise GuestError(
+            f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
+            "Are its PV drivers alive?  Its console may tell.",
+        )
+
+
+def _is_suspended(domain: DomainInfo | None) -> bool:
+    """Tell whether the guest is there where it should be.
+
+    :raise GuestError: it ended in another way.
+    """
+    if domain is None or domain.dying:
+        raise GuestError("the domain went away while it was to suspend")
+    if domain.shutdown_reason is None:
+        return False
+    if domain.suspended:
+        return True
+    reason = domain.shutdown_reason
+    said = reason.name.lower() if isinstance(reason, ShutdownReason) else f"reason {reason}"
+    raise GuestError(f"the guest shut down while it was to suspend: {said}")

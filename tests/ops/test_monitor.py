@@ -1,0 +1,102 @@
+"""The monitor: what it does for each way a guest can end, and that a suspend is none."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pyxl.model.domain import ShutdownReason
+from pyxl.ops.monitor import monitor
+from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
+
+
+class Guest:
+    """A monitored guest; ``script`` is what happens to it each time that the monitor waits."""
+
+    def __init__(self, *script: object, **config: str) -> None:
+        self.calls: list[str] = []
+        self.said: list[str] = []
+        self.xen = FakeXen(self.calls, running())
+        self.xen.config = json.dumps({**CONFIG, **config})
+        self.store = FakeStore(web1())
+        self.store.on_wait = self.happen
+        self.script = list(script)
+
+    def happen(self) -> None:
+        """The newest domain shuts down, runs on (None), or goes away."""
+        event = self.script.pop(0)
+        domid = max(self.xen.all)
+        if event == "gone":
+            self.xen.all.pop(domid)
+        else:
+            self.xen.change(domid, event)  # type: ignore[arg-type]
+
+    def watch(self) -> list[str]:
+        monitor(self.xen, self.store, 7, self.said.append)
+        assert not self.script, f"stopped before {self.script}"
+        return self.calls
+
+
+def test_a_domain_that_goes_away_ends_it() -> None:
+    assert Guest("gone").watch() == []
+
+
+def test_poweroff_destroys() -> None:
+    assert Guest(ShutdownReason.POWEROFF).watch() == ["config_json 7", "destroy 7"]
+
+
+def test_reboot_gives_a_new_domain_that_is_watched_too() -> None:
+    assert Guest(ShutdownReason.REBOOT, ShutdownReason.POWEROFF).watch() == [
+        "config_json 7", "destroy 7", "create web1", "unpause 8", "config_json 8", "destroy 8",
+    ]  # fmt: skip
+
+
+def test_a_suspend_is_no_end() -> None:
+    guest = Guest(ShutdownReason.SUSPEND, None, ShutdownReason.SUSPEND, None, ShutdownReason.POWEROFF)
+    assert guest.watch() == ["config_json 7", "destroy 7"]
+
+
+def test_a_saved_domain_is_gone() -> None:
+    assert Guest(ShutdownReason.SUSPEND, "gone").watch() == []
+
+
+@pytest.mark.parametrize(
+    ("on_crash", "done"),
+    [
+        ("destroy", ["destroy 7"]),
+        ("preserve", []),
+        ("coredump_destroy", ["core_dump 7", "destroy 7"]),
+        ("coredump_restart", ["core_dump 7", "destroy 7", "create web1", "unpause 8"]),
+        ("restart_rename", ["rename 7 web1", "create web1", "unpause 8"]),
+    ],
+)
+def test_on_crash(on_crash: str, done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyxl.ops.monitor.Path.mkdir", lambda *_, **__: None)
+    restarts = "restart" in on_crash
+    guest = Guest(ShutdownReason.CRASH, *(["gone"] if restarts else []), on_crash=on_crash)
+    assert guest.watch() == ["config_json 7", *done]
+    assert any(f"crash, on_crash={on_crash.replace('_', '-')}" in line for line in guest.said)
+
+
+def test_a_failed_core_dump_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyxl.ops.monitor.Path.mkdir", lambda *_, **__: None)
+    guest = Guest(ShutdownReason.CRASH, on_crash="coredump_destroy")
+    guest.xen.fail = {"core_dump"}
+    assert guest.watch()[-1] == "destroy 7"
+    assert any("not written" in line for line in guest.said)
+
+
+def test_another_domain_under_the_same_domid_is_left_alone() -> None:
+    guest = Guest("other")
+
+    def taken() -> None:
+        guest.script.clear()
+        guest.xen.all[7] = replace(running(), uuid="00000000-0000-4000-8000-00000000000f")
+
+    guest.store.on_wait = taken
+    assert guest.watch() == []
+
+
+def test_watchdog_and_unknown_reasons_have_their_own_key() -> None:
+    assert Guest(ShutdownReason.WATCHDOG, on_watchdog="preserve").watch() == ["config_json 7"]
+    assert Guest(99, on_crash="preserve").watch() == ["config_json 7"]

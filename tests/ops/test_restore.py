@@ -1,0 +1,160 @@
+"""Restore and create: what is refused before anything is built, and what is undone afterwards."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyxl.errors import OperationError
+from pyxl.formats import xl_header
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model import paths
+from pyxl.ops import restore as restore_module
+from pyxl.ops.create import create
+from pyxl.ops.report import Report
+from pyxl.ops.restore import Restored, open_checkpoint, restore
+from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
+from tests.formats import streams
+
+Config = dict[str, dict[str, object]]
+
+
+@pytest.fixture
+def calls() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def xen(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> FakeXen:
+    monkeypatch.setattr(restore_module, "helper_path", lambda: "/helper")
+    return FakeXen(calls)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "checkpoint"
+    path.write_bytes(streams.checkpoint())
+    return path
+
+
+def run(xen: FakeXen, store: FakeStore, path: Path, **how: object) -> Restored:
+    with open_checkpoint(path) as checkpoint:
+        config = GuestConfig(checkpoint.header.config.decode(), str(path))
+        return restore(xen, store, checkpoint, config, Report(), **how)  # type: ignore[arg-type]
+
+
+def test_restore_starts_the_monitor_before_the_guest_runs(xen: FakeXen, calls: list[str], file: Path) -> None:
+    done = run(xen, FakeStore({}), file, start_monitor=lambda domid: calls.append(f"monitor {domid}"))
+    assert calls == ["restore web1", "monitor 8", "unpause 8"]
+    assert (done.domid, done.name, done.size) == (8, "web1", file.stat().st_size)
+
+
+def test_restore_paused(xen: FakeXen, calls: list[str], file: Path) -> None:
+    run(xen, FakeStore({}), file, paused=True)
+    assert calls == ["restore web1"]
+
+
+def test_the_fd_stands_at_the_stream(file: Path) -> None:
+    with open_checkpoint(file) as checkpoint:
+        assert os.lseek(checkpoint.fd, 0, os.SEEK_CUR) == checkpoint.header.size
+        assert os.read(checkpoint.fd, 8) == b"LibxlFmt"
+
+
+@pytest.mark.parametrize("length", [0, 40, 60, 1000, 5000])
+def test_a_cut_file_is_refused_before_anything_is_built(xen: FakeXen, calls: list[str], file: Path, length: int) -> None:
+    file.write_bytes(streams.checkpoint()[:length])
+    with pytest.raises(OperationError, match=r"check file: file ends \d+ bytes too early \(at byte \d+\)"):
+        run(xen, FakeStore({}), file)
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"#!/bin/sh\n" * 9, "not a checkpoint"),
+        (xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 7, 0, 0), "unknown mandatory flags 0x4"),
+        (xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 1, 0, 0), "a legacy stream"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(xen: FakeXen, calls: list[str], file: Path, content: bytes, said: str) -> None:
+    file.write_bytes(content)
+    with pytest.raises(OperationError, match=said):
+        run(xen, FakeStore({}), file)
+    assert calls == []
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OperationError, match=r"^restore \S+nothing: open file: No such file or directory$"),
+        open_checkpoint(tmp_path / "nothing"),
+    ):
+        pass
+
+
+def config_with(change: Callable[[Config], None]) -> GuestConfig:
+    document = json.loads(json.dumps(CONFIG))
+    change(document)
+    return GuestConfig(json.dumps(document), "test")
+
+
+def test_name_taken(xen: FakeXen, calls: list[str], file: Path) -> None:
+    xen.all[7] = running()
+    with pytest.raises(OperationError, match=r'preflight: a domain named "web1" exists already \(domid 7\)'):
+        run(xen, FakeStore(web1()), file)
+    assert calls == []
+
+
+def test_a_name_that_only_a_dying_domain_left_behind_is_free(xen: FakeXen, file: Path) -> None:
+    assert run(xen, FakeStore({paths.name(7): "web1"}), file).domid == 8
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("disks", [{"pdev_path": "/no/such/disk.raw", "vdev": "hda"}], "disk hda is missing: /no/such/disk.raw"),
+        ("b_info", {"kernel": "/no/vmlinuz"}, "kernel is missing: /no/vmlinuz"),
+        ("b_info", {"target_memkb": 1 << 40}, "needs 1073741825 MiB of memory, Xen has 1048576 MiB free"),
+    ],
+)
+def test_create_refuses_what_the_host_cannot_hold(
+    xen: FakeXen, calls: list[str], key: str, value: object, said: str
+) -> None:
+    config = config_with(lambda document: document.update({key: value}))  # type: ignore[dict-item]
+    with pytest.raises(OperationError, match=said):
+        create(xen, FakeStore({}), config, Report())
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    "disk",
+    [
+        {"pdev_path": "", "vdev": "hdc", "is_cdrom": 1},
+        {"vdev": "hdc"},
+        {"pdev_path": "iqn.2001-05:target", "vdev": "xvda", "script": "block-iscsi"},
+        {"pdev_path": "/in/storage/domain", "vdev": "xvda", "backend_domname": "storage"},
+    ],
+)
+def test_disks_that_are_no_files_here_are_left_to_libxl(xen: FakeXen, disk: dict[str, object]) -> None:
+    config = config_with(lambda document: document.update({"disks": [disk]}))  # type: ignore[dict-item]
+    assert create(xen, FakeStore({}), config, Report()) == 8
+
+
+def test_create_order(xen: FakeXen, calls: list[str]) -> None:
+    start_monitor = lambda domid: calls.append(f"monitor {domid}")  # noqa: E731
+    create(xen, FakeStore({}), config_with(lambda _: None), Report(), start_monitor=start_monitor)
+    assert calls == ["create web1", "monitor 8", "unpause 8"]
+
+
+@pytest.mark.parametrize("fails", ["monitor", "unpause"])
+def test_a_domain_that_cannot_be_started_is_destroyed(xen: FakeXen, calls: list[str], fails: str) -> None:
+    def start_monitor(domid: int) -> None:
+        if fails == "monitor":
+            raise OSError(11, "Resource temporarily unavailable")
+
+    xen.fail = {fails}
+    with pytest.raises(OperationError, match=rf'create "web1": {fails}: .*; domain 8 destroyed$'):
+        create(xen, FakeStore({}), config_with(lambda _: None), Report(), start_monitor=start_monitor)
+    assert calls[-1] == "destroy 8"
+    assert xen.all == {}

@@ -1,0 +1,224 @@
+"""The save chain: the order of everything, and what every failure leaves behind."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyxl.errors import OperationError, PyxlError
+from pyxl.formats import libxl_v2, xl_header
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model import paths
+from pyxl.model.domain import ShutdownReason
+from pyxl.ops import helper_run, suspend
+from pyxl.ops.report import Report
+from pyxl.ops.save import After, Saved, SaveOrder, save
+from tests.fakes.host import CONFIG, FakeDeviceModel, FakeStore, FakeXen, running, web1
+from tests.fakes.save_helper import LIBXC
+
+HELPER = Path(__file__).parent.parent / "fakes" / "save_helper.py"
+
+
+class World:
+    """One guest, and everything that a save touches."""
+
+    def __init__(self, directory: Path) -> None:
+        self.calls: list[str] = []
+        self.xen = FakeXen(self.calls, running())
+        self.store = FakeStore(web1())
+        self.dm = FakeDeviceModel(self.calls)
+        self.target = directory / "checkpoint"
+        self.store.on_wait = self.guest_suspends
+
+    def guest_suspends(self) -> None:
+        if self.store.nodes[paths.control_shutdown(7)] == "suspend":
+            self.calls.append("guest suspends")
+            self.store.nodes[paths.control_shutdown(7)] = ""
+            self.xen.change(7, ShutdownReason.SUSPEND)
+
+    def save(self, after: After = After.DESTROY, **more: object) -> Saved:
+        order = SaveOrder(self.xen.all[7], self.target, after, **more)  # type: ignore[arg-type]
+        return save(self.xen, self.store, lambda *_: self.dm, order, Report())
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.target.parent.iterdir())
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(helper_run, "helper_path", lambda: str(HELPER))
+    monkeypatch.delenv("FAKE_HELPER_FAIL", raising=False)
+    return World(tmp_path)
+
+
+BEFORE_END = ["config_json 7", "dm.log_dirty on", "guest suspends", "dm.save", "dm.log_dirty off"]
+
+
+@pytest.mark.parametrize(
+    ("after", "end"),
+    [(After.DESTROY, ["destroy 7"]), (After.RESUME, ["resume 7"]), (After.PAUSE, ["pause 7", "resume 7"])],
+)
+def test_whole_order(world: World, after: After, end: list[str]) -> None:
+    world.save(after)
+    assert world.calls == [*BEFORE_END, *end]
+
+
+def test_file_is_header_stream_state_end(world: World) -> None:
+    saved = world.save()
+    config = GuestConfig(json.dumps(CONFIG), "test").to_json().encode()
+    expected = xl_header.encode(config) + libxl_v2.start() + LIBXC
+    expected += libxl_v2.emulator_context(2, b"QEVM state") + libxl_v2.end()
+    assert world.target.read_bytes() == expected
+    assert saved.size == len(expected)
+    assert world.target.stat().st_mode & 0o777 == 0o600
+    assert world.files() == ["checkpoint"]
+
+
+def test_old_file_is_replaced_only_by_a_whole_one(world: World) -> None:
+    world.target.write_bytes(b"old")
+    world.dm.fail = {"dm.save"}
+    with pytest.raises(OperationError):
+        world.save()
+    assert world.target.read_bytes() == b"old"
+    world.dm.fail = set()
+    world.save()
+    assert world.target.read_bytes() != b"old"
+    assert world.files() == ["checkpoint"]
+
+
+def test_domid_is_stored_only_when_asked_for(world: World) -> None:
+    world.save(keep_domid=True, after=After.RESUME)
+    with world.target.open("rb") as file:
+        assert json.loads(xl_header.parse(file.read).config)["c_info"]["domid"] == 7
+    world.save()
+    with world.target.open("rb") as file:
+        assert "domid" not in json.loads(xl_header.parse(file.read).config)["c_info"]
+
+
+def test_guest_without_pv_drivers_is_suspended_by_hypercall(world: World) -> None:
+    world.xen.params[suspend.PARAM_CALLBACK_IRQ] = 0
+    world.save()
+    assert "shutdown 7 SUSPEND" in world.calls
+    assert "guest suspends" not in world.calls
+
+
+def breaks_dm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.dm.fail = {"dm.save"}
+
+
+def breaks_config(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.xen.fail = {"config_json"}
+
+
+def guest_is_mute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspend, "ACKNOWLEDGE_SECONDS", 0.02)
+    world.store.on_wait = lambda: None
+
+
+def guest_acknowledges_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspend, "SUSPEND_SECONDS", 0.02)
+    world.store.on_wait = lambda: world.store.write(paths.control_shutdown(7), "")
+
+
+def guest_crashes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> None:
+        world.store.write(paths.control_shutdown(7), "")
+        world.xen.change(7, ShutdownReason.CRASH)
+
+    world.store.on_wait = crash
+
+
+def helper(step: str) -> "Callable[[World, pytest.MonkeyPatch], None]":
+    def breaks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FAKE_HELPER_FAIL", step)
+
+    return breaks
+
+
+FAILURES = [
+    (breaks_config, "config", "guest still running, nothing written"),
+    (breaks_dm, "device model", "guest resumed, nothing written"),
+    (guest_is_mute, "suspend", "guest still running, nothing written"),
+    (guest_acknowledges_only, "suspend", "guest still running, nothing written"),
+    (guest_crashes, "shut down while it was to suspend: crash", "the guest has shut down, nothing written"),
+    (helper("start"), "the save-helper died", "guest still running, nothing written"),
+    (helper("junk"), "broke its protocol", "guest still running, nothing written"),
+    (helper("kill"), "the save-helper died", "guest still running, nothing written"),
+    (helper("memory"), "No space left on device: Failed to write page data", "guest resumed, nothing written"),
+    (helper("status"), "ended with status 1", "guest resumed, nothing written"),
+]
+
+
+@pytest.mark.parametrize(("breaks", "cause", "undone"), FAILURES)
+def test_every_failure_says_what_and_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch,
+    breaks: "Callable[[World, pytest.MonkeyPatch], None]", cause: str, undone: str,
+) -> None:  # fmt: skip
+    breaks(world, monkeypatch)
+    with pytest.raises(OperationError) as caught:
+        world.save()
+    said = str(caught.value)
+    assert said.startswith('save 7 "web1": ')
+    assert cause in said
+    assert said.endswith(undone)
+    assert "\n" not in said
+    assert world.files() == []
+    assert "destroy 7" not in world.calls
+    assert not world.xen.all[7].suspended
+    assert world.store.nodes[paths.control_shutdown(7)] == ""
+
+
+def test_interrupt_resumes_the_guest(world: World) -> None:
+    def interrupt() -> bytes:
+        raise KeyboardInterrupt
+
+    world.dm.stop_and_save = interrupt  # type: ignore[method-assign]
+    with pytest.raises(OperationError, match="interrupted; guest resumed, nothing written"):
+        world.save()
+    assert world.calls[-1] == "resume 7"
+    assert world.files() == []
+
+
+def test_a_failed_destroy_says_that_the_file_is_whole(world: World) -> None:
+    world.xen.fail = {"destroy"}
+    with pytest.raises(OperationError, match="is whole, but the domain is not destroyed"):
+        world.save()
+    assert world.files() == ["checkpoint"]
+
+
+def test_preflight_refuses_before_anything_is_touched(world: World) -> None:
+    cases = {
+        "there is no directory": {"target": world.target / "no" / "where"},
+        "is a directory": {"target": world.target.parent},
+    }
+    for said, change in cases.items():
+        world.target = change["target"]
+        with pytest.raises(OperationError, match=said):
+            world.save()
+    assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shutdown_reason": ShutdownReason.SUSPEND}, "suspended already"),
+        ({"shutdown_reason": ShutdownReason.POWEROFF}, r"has shut down \(poweroff\)"),
+        ({"paused": True}, "the domain is paused"),
+        ({"memory_kb": 1 << 50}, "the checkpoint needs up to"),
+    ],
+)
+def test_preflight_looks_at_the_domain(world: World, change: dict[str, object], said: str) -> None:
+    from dataclasses import replace
+
+    world.xen.all[7] = replace(world.xen.all[7], **change)  # type: ignore[arg-type]
+    with pytest.raises(PyxlError, match=said):
+        world.save()
+    assert world.calls == []
+
+
+def test_a_device_is_written_to_and_stays(world: World) -> None:
+    world.target = Path("/dev/null")
+    world.save()
+    assert Path("/dev/null").is_char_device()
+    assert world.calls[-1] == "destroy 7"
