@@ -1,0 +1,80 @@
+"""The working tree as dom0 gets it: sources, and compiled modules so that dom0 need not compile them."""
+
+import hashlib
+import importlib.util
+import io
+import marshal
+import os
+import struct
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyxl.errors import LabError
+
+PARTS = ("pyxl", "helper", "conf-examples")
+LINKS = {"pyxl_save_helper": "helper"}  # the name that the helper is imported by
+
+
+def tree_files(tree: Path) -> Iterator[tuple[str, Path]]:
+    """The files that dom0 needs of a working tree, by their names there.
+
+    :raise LabError: ``tree`` is no working tree of pyxl.
+    """
+    if not (tree / "pyxl/__main__.py").exists():
+        raise LabError(f"{tree} is not pyxl's working tree", "name it with --tree")
+    for part in PARTS:
+        for path in sorted((tree / part).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield os.fspath(path.relative_to(tree)), path
+
+
+def archive(tree: Path, place: str, python: tuple[int, int], cache: Path) -> tuple[bytes, int]:
+    """A tar of the tree below the directory ``place``'s name, and its number of files.
+
+    Modules are compiled here when ``python``, dom0's, is also ours: there it costs seconds, after every reset.
+    """
+    data = io.BytesIO()
+    top = Path(place).name
+    count = 0
+    # GNU format: whole seconds, as the time in a compiled module.
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, path in tree_files(tree):
+            content = path.read_bytes()
+            stat = path.stat()
+            member = tarfile.TarInfo(f"{top}/{name}")
+            member.size, member.mtime, member.mode = len(content), int(stat.st_mtime), stat.st_mode & 0o777
+            tar.addfile(member, io.BytesIO(content))
+            count += 1
+            if path.suffix == ".py" and python == sys.version_info[:2]:
+                code = compiled(content, f"{place.removesuffix('.new')}/{name}", int(stat.st_mtime), cache)
+                if code:
+                    inner = Path(name)
+                    tag = f"{inner.stem}.{sys.implementation.cache_tag}.pyc"
+                    member = tarfile.TarInfo(f"{top}/{inner.parent}/__pycache__/{tag}")
+                    member.size, member.mtime = len(code), int(stat.st_mtime)
+                    tar.addfile(member, io.BytesIO(code))
+        for name, target in LINKS.items():
+            member = tarfile.TarInfo(f"{top}/{name}")
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            tar.addfile(member)
+    return data.getvalue(), count
+
+
+def compiled(source: bytes, filename: str, mtime: int, cache: Path) -> bytes:
+    """A .pyc of ``source`` that is valid for a file of that ``mtime``; empty when it does not compile."""
+    key = hashlib.sha256(importlib.util.MAGIC_NUMBER + filename.encode() + b"\0" + source).hexdigest()[:32]
+    kept = cache / key
+    try:
+        code = kept.read_bytes()
+    except OSError:
+        try:
+            code = marshal.dumps(compile(source, filename, "exec", dont_inherit=True))
+        except (SyntaxError, ValueError):
+            return b""  # dom0's Python will say what is wrong with it
+        cache.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_name(f"{key}.{os.getpid()}")
+        unfinished.write_bytes(code)
+        unfinished.rename(kept)
+    return importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, mtime & 0xFFFFFFFF, len(source) & 0xFFFFFFFF) + code
