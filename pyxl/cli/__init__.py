@@ -1,0 +1,5 @@
+"""The command line: parse, call, print, exit status; one command a file, imported when it is called."""
+
+from pyxl.cli.app import run
+
+__all__ = ["run"]

@@ -1,0 +1,79 @@
+"""The `pyxl` group and the one place where errors become lines and exit statuses."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pyxl import __version__
+from pyxl.errors import PyxlError
+
+# Command name -> (module that holds it, its line in `pyxl --help`).  A module is imported only when its
+# command runs: in a dom0 every import is felt.
+COMMANDS = {
+    "create": ("create", "Build a domain from an xl.cfg file and start it."),
+    "save": ("save", "Save a domain's state to a checkpoint file."),
+    "restore": ("restore", "Restore a domain from a checkpoint file."),
+    "list": ("domains", "List the domains of this host."),
+    "destroy": ("domains", "End a domain at once."),
+    "pause": ("domains", "Stop scheduling a domain's vcpus."),
+    "unpause": ("domains", "Schedule a paused domain's vcpus again."),
+    "domid": ("domains", "Print the domid of a named domain."),
+    "domname": ("domains", "Print the name of a domid."),
+    "lab": ("lab", "A real Xen host in QEMU, for a machine without one."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported only when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        entry = COMMANDS.get(name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(f"pyxl.cli.{entry[0]}"), f"{name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="pyxl %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Show libxl's own log as it happens.")
+@click.pass_context
+def pyxl(ctx: click.Context, verbose: bool) -> None:
+    """Save, restore and create virtual machines on Xen; files are xl's."""
+    ctx.obj = verbose
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; print an error as one line, with its hint below it."""
+    try:
+        status = pyxl.main(args=None if argv is None else list(argv), prog_name="pyxl", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        name = context.command_path if context else "pyxl"
+        said = error.format_message()
+        # Since click 8.2 a group without a command is an error whose message is its help.
+        print(said if said.startswith("Usage:") else f"{name}: {said}", file=sys.stderr)
+        if context and not said.startswith("Usage:"):
+            print(f"      `{name} --help` says more.", file=sys.stderr)
+        return error.exit_code
+    except click.Abort:
+        print("pyxl: interrupted", file=sys.stderr)
+        return 130
+    except PyxlError as error:
+        if error.traceback:
+            raise
+        print(f"pyxl: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"      {error.hint}", file=sys.stderr)
+        return error.exit_status

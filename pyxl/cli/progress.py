@@ -1,0 +1,124 @@
+"""How a save or restore is seen: a bar on a terminal, lines elsewhere, JSON for programs."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from pyxl.ops.report import Report
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+MODES = ("auto", "bar", "plain", "json", "none")
+_BAR_SECONDS = 0.1
+_LINE_SECONDS = 5.0
+_JSON_SECONDS = 0.5
+
+option = click.option(
+    "--progress", "mode", type=click.Choice(MODES), default="auto", show_default=True,
+    help="How to show progress, on stderr; auto is a bar on a terminal and lines elsewhere.",
+)  # fmt: skip
+
+
+@contextmanager
+def shown(mode: str, log: Callable[[str], None]) -> Iterator[Report]:
+    """Yield a report of that mode, whose log lines go to ``log``."""
+    if mode == "auto":
+        mode = "bar" if sys.stderr.isatty() else "plain"
+    if mode == "bar":
+        with _Bar(log) as bar:
+            yield bar
+    else:
+        yield {"plain": _Plain, "json": _Json, "none": _Quiet}[mode](log)
+
+
+class _Quiet(Report):
+    """Nothing on the screen; the log is still kept."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._started = time.monotonic()
+
+    def log(self, text: str) -> None:
+        self._log(text)
+
+    def _rate(self, done: int) -> float:
+        """Return bytes a second since the start."""
+        return done / max(time.monotonic() - self._started, 0.001)
+
+
+class _Plain(_Quiet):
+    """A line for each step, and one now and then while memory passes."""
+
+    interval = _LINE_SECONDS
+
+    def step(self, text: str) -> None:
+        print(f"{text} …", file=sys.stderr, flush=True)
+
+    def progress(self, done: int, total: int) -> None:
+        if done < total:
+            share = f"{100 * done // total} % of {size(total)}" if total else size(done)
+            print(f"  {share}, {size(self._rate(done))}/s", file=sys.stderr, flush=True)
+
+
+class _Json(_Quiet):
+    """One JSON object a line: {"step": …} or {"bytes", "total", "rate", "seconds_left"}."""
+
+    interval = _JSON_SECONDS
+
+    def step(self, text: str) -> None:
+        print(json.dumps({"step": text}), file=sys.stderr, flush=True)
+
+    def progress(self, done: int, total: int) -> None:
+        rate = self._rate(done)
+        left = round((total - done) / rate, 1) if rate else None
+        line = {"bytes": done, "total": total, "rate": round(rate), "seconds_left": left}
+        print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+class _Bar(_Quiet):
+    """rich's bar: bytes, rate, time left."""
+
+    interval = _BAR_SECONDS
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__(log)
+        self._bar, self._task = _rich_bar()
+
+    def __enter__(self) -> "_Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def step(self, text: str) -> None:
+        self._bar.update(self._task, description=text)
+
+    def progress(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+
+def _rich_bar() -> "tuple[Progress, TaskID]":
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
+        TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    return bar, bar.add_task("starting", total=None)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for a person: "545 MiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit in ("B", "KiB") or count >= 100 else f"{count:.1f} {unit}"

@@ -1,0 +1,50 @@
+"""`pyxl restore`."""
+
+from pathlib import Path
+
+import click
+
+from pyxl.cli import progress, wiring
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.ops.restore import Checkpoint, open_checkpoint, restore
+
+
+@click.command("restore", short_help="Restore a domain from a checkpoint file.")
+@click.option("-p", "paused", is_flag=True, help="Leave the domain paused.")
+@click.option("-e", "no_monitor", is_flag=True, help="Leave no monitor behind: nobody acts on reboot or crash.")
+@click.option("-F", "foreground", is_flag=True, help="Be the monitor here, instead of leaving one behind.")
+@click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
+@progress.option
+@click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
+@click.pass_obj
+def restore_command(
+    verbose: bool, paused: bool, no_monitor: bool, foreground: bool, dump: bool, mode: str, files: tuple[Path, ...]
+) -> None:
+    """Restore a domain from FILE, written by pyxl save or xl save.
+
+    CONFIG, an xl.cfg file, replaces the config in FILE.  The file is checked to its end before anything is built.
+    """
+    if len(files) > 2:
+        raise click.UsageError("restore takes a FILE, or a CONFIG and a FILE")
+    with wiring.on_host("restore", verbose) as host, open_checkpoint(files[-1]) as checkpoint:
+        config = wiring.guest_config(files[0]) if len(files) == 2 else _config_of(checkpoint)
+        log = host.log_to(config.name)
+        if dump:
+            click.echo(config.to_json(), err=True, nl=False)
+        monitor = None if no_monitor or foreground else host.monitor_in_background(config.name)
+        with progress.shown(mode, log) as report:
+            done = restore(host.xen, host.store, checkpoint, config, report, paused=paused, start_monitor=monitor)
+        how = f"{progress.size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
+        said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
+        log(said)
+        click.echo(said + ("; paused" if paused else ""))
+        if foreground:
+            host.monitor_here(done.domid, log)
+
+
+def _config_of(checkpoint: Checkpoint) -> GuestConfig:
+    """Return the config that the checkpoint carries."""
+    text = checkpoint.header.config.decode("utf-8", "replace")
+    if checkpoint.header.is_json:
+        return GuestConfig(text, str(checkpoint.path))
+    return wiring.parse_config([(str(checkpoint.path), text)])

@@ -1,0 +1,119 @@
+"""The one place that picks the real hypervisor, xenstore and device model; every command starts here."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxl.dm import open_dm
+from pyxl.errors import UsageError
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model import paths
+from pyxl.ops import interrupt
+from pyxl.ops.monitor import in_background, monitor
+from pyxl.xen import lib
+from pyxl.xen.host import XenHost
+from pyxl.xen.store import Store
+
+__all__ = ["Host", "on_host", "guest_config", "open_dm", "parse_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """This Xen host, open for one command."""
+
+    xen: XenHost
+    store: Store
+
+    def log_to(self, name: str) -> Callable[[str], None]:
+        """Send libxl's log to the log of domain ``name``, and return what writes our own lines there."""
+        path = paths.domain_log(name)
+        self.xen.log_to(path)
+        return _log(path)
+
+    def monitor_in_background(self, name: str) -> Callable[[int], None]:
+        """Return what starts a monitor process for the domain called ``name``, given its domid."""
+
+        def start(domid: int) -> None:
+            in_background(lambda: self._monitor_in_child(domid, name), paths.domain_log(name))
+
+        return start
+
+    def monitor_here(self, domid: int, log: Callable[[str], None]) -> None:
+        """Be the monitor of a domain, until it ends."""
+        monitor(self.xen, self.store, domid, log)
+
+    def _monitor_in_child(self, domid: int, name: str) -> None:
+        interrupt.restore_defaults()
+        self.xen.forget_after_fork()
+        os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 65536 else 65536)
+        with XenHost(paths.domain_log(name)) as xen, Store() as store:
+            monitor(xen, store, domid, _log(paths.domain_log(name)))
+
+
+@contextmanager
+def on_host(command: str, verbose: bool) -> Iterator[Host]:
+    """Open this Xen host for ``command``.
+
+    :raise PyxlError: not root, not on Xen, xenstored does not answer.
+    """
+    lib.xen_version()
+    lib.require_root(command)
+    interrupt.install()
+    with XenHost(f"{paths.LOG_DIRECTORY}/pyxl.log", verbose) as xen, Store() as store:
+        yield Host(xen, store)
+
+
+def guest_config(file: Path | None, settings: tuple[str, ...] = ()) -> GuestConfig:
+    """Return the guest's config out of an xl.cfg file and settings from the command line.
+
+    :raise UsageError: the file cannot be read, or what stands in it cannot be.
+    """
+    chunks = []
+    if file is not None:
+        try:
+            chunks.append((str(file), file.read_text()))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+    if settings:
+        chunks.append(("command line", "\n".join(settings)))
+    return parse_config(chunks)
+
+
+def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
+    """Return the guest's config out of texts in xl.cfg's grammar, each with the name of where it stands.
+
+    :raise UsageError: what stands in one cannot be.
+    """
+    from pyxl.formats import xlcfg  # a save or restore seldom meets an xl.cfg, and should not pay for its tables
+
+    document = xlcfg.parse(chunks, xl_conf(), warn=lambda line: print(f"pyxl: {line}", file=sys.stderr))
+    return GuestConfig(json.dumps(document), chunks[0][0])
+
+
+def xl_conf() -> dict[str, object]:
+    """Return the defaults of this host's xl.conf."""
+    try:
+        text = Path(paths.XL_CONF).read_text()
+    except OSError:
+        return {}
+    from pyxl.formats import xlcfg
+
+    return dict(xlcfg.parse_xl_conf(text))
+
+
+def _log(path: str) -> Callable[[str], None]:
+    def log(text: str) -> None:
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} pyxl[{os.getpid()}] {text}\n"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError:
+            return  # a log that cannot be kept is no reason to leave a guest alone
+        with os.fdopen(fd, "a") as file:
+            file.write(line)
+
+    return log

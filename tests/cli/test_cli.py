@@ -1,0 +1,117 @@
+"""The command line where there is no Xen: help, usage, and one clear line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyxl import __version__
+from pyxl.cli import app, progress
+
+ROOT = Path(__file__).parents[2]
+NO_XEN = not Path("/sys/hypervisor/version").exists()
+
+
+def pyxl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "pyxl", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_version() -> None:
+    assert pyxl("--version").stdout == f"pyxl {__version__}\n"
+
+
+def test_help_lists_every_command_and_each_has_its_own() -> None:
+    listed = pyxl("--help").stdout
+    for name in app.COMMANDS:
+        assert f"  {name} " in listed
+    for name in app.COMMANDS:
+        assert pyxl(name, "--help").stdout.startswith(f"Usage: pyxl {name} ")
+
+
+@pytest.mark.parametrize("arguments", [["save", "web1", "x"], ["restore", "x"], ["list"], ["create", "x.cfg"], ["destroy", "1"]])
+def test_without_xen_every_command_says_so(arguments: list[str]) -> None:
+    assert NO_XEN, "room 3 is for machines without Xen; on a Xen host run the lab's tests"
+    result = pyxl(*arguments)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "pyxl: this machine is not a Xen host: no hypervisor in sysfs",
+        "      `pyxl lab up` starts a real one in QEMU.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["save", "web1"], "Missing argument 'FILE'"),
+        (["save", "-x", "web1", "f"], "No such option"),
+        (["restore", "a", "b", "c"], "restore takes a FILE, or a CONFIG and a FILE"),
+        (["create", "a", "b"], 'create takes one config file; what is "b"?'),
+        (["create"], "create needs a config file"),
+        (["domname", "x"], "'x' is not a valid integer"),
+        (["save", "--progress=loud", "web1", "f"], "'loud' is not one of"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], said: str) -> None:
+    result = pyxl(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_heavy_is_imported_for_a_command_that_needs_none() -> None:
+    code = "import sys; from pyxl.cli import app, save, restore, create; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {"rich", "numpy", "asyncio", "subprocess", "logging", "pyxl.lab"} & loaded
+
+
+def test_helper_starts_with_next_to_nothing() -> None:
+    code = "import sys; import pyxl_save_helper.__main__; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-ISc", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    loaded = set(done.stdout.split())
+    assert not {"typing", "enum", "dataclasses", "pathlib", "subprocess", "re", "json", "threading", "click"} & loaded
+
+
+def test_plain_progress_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.shown("plain", lambda _: None) as report:
+        report.step("suspending the guest")
+        report.progress(1 << 20, 4 << 20)
+        report.progress(4 << 20, 4 << 20)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "suspending the guest …"
+    assert lines[1].startswith("  25 % of 4.0 MiB, ")
+    assert len(lines) == 2
+
+
+def test_json_progress_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.shown("json", lambda _: None) as report:
+        report.step("writing memory")
+        report.progress(10, 100)
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert first == {"step": "writing memory"}
+    assert (second["bytes"], second["total"]) == (10, 100)
+    assert second["rate"] > 0
+    assert second["seconds_left"] >= 0
+
+
+def test_quiet_progress_is_silent_but_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+    with progress.shown("none", lines.append) as report:
+        report.step("x")
+        report.progress(1, 2)
+        report.log("helper: y")
+    assert capsys.readouterr().err == ""
+    assert lines == ["helper: y"]
+    assert report.interval is None
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1536, "2 KiB"), (5 << 20, "5.0 MiB"), (545 << 20, "545 MiB"), (3 << 30, "3.0 GiB")]
+)
+def test_sizes_for_a_person(count: int, text: str) -> None:
+    assert progress.size(count) == text

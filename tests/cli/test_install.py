@@ -1,0 +1,52 @@
+"""An installed pyxl: its files are where it looks for them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pyxl installed from a copy of the tree: a build leaves files beside its sources."""
+    tree = tmp_path_factory.mktemp("tree") / "pyxl"
+    tree.mkdir()
+    for name in ("pyxl", "helper"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, tree / name)
+    target = tmp_path_factory.mktemp("prefix")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "--prefix", target, tree], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_the_helper_stands_in_libexec_and_finds_its_packages(prefix: Path) -> None:
+    helper = prefix / "libexec" / "pyxl" / "pyxl-save-helper"
+    assert os.access(helper, os.X_OK)
+    done = subprocess.run([sys.executable, "-IS", helper], capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:22]) == (2, "usage: pyxl-save-helpe")
+
+
+def test_pyxl_finds_the_helper_there(prefix: Path) -> None:
+    packages = next(prefix.glob("lib/python3*/site-packages"))
+    code = "from pyxl.ops.helper_run import helper_path; import pyxl; print(pyxl.__file__); print(helper_path())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=prefix,
+                          env={**os.environ, "PYTHONPATH": str(packages)})  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        str(packages / "pyxl" / "__init__.py"), str(prefix / "libexec" / "pyxl" / "pyxl-save-helper"),
+    ]  # fmt: skip
+
+
+def test_the_lab_s_files_are_installed(prefix: Path) -> None:
+    lab = next(prefix.glob("lib/python3*/site-packages/pyxl/lab"))
+    for folder in ("guest", "host"):
+        installed = {path.name for path in (lab / folder).iterdir()}
+        assert installed == {path.name for path in (ROOT / "pyxl" / "lab" / folder).iterdir()}

@@ -1,0 +1,79 @@
+"""The floors of the house: which package may import which."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STDLIB_FORBIDDEN = {
+    "formats": {"os", "socket", "ctypes", "logging", "click", "pyxs", "subprocess"},
+    "model": {"os", "socket", "ctypes", "logging", "click", "pyxs"},
+    "ops": {"click", "pyxs", "ctypes"},
+    "dm": {"click", "pyxs", "ctypes"},
+    "checkpoint": {"click", "pyxs", "ctypes"},
+    "cli": {"struct", "ctypes", "pyxs"},
+    "helper": {"click", "pyxs", "rich", "typing", "dataclasses", "enum", "pathlib", "subprocess", "logging", "json"},
+}
+# Floor -> the floors below it that it may stand on; its own is always one of them.
+MAY_IMPORT = {
+    "errors": set(),
+    "model": {"errors"},
+    "formats": {"errors", "model"},
+    "xen": {"errors", "model"},
+    "checkpoint": {"errors", "model", "formats"},
+    "dm": {"errors", "model", "xen"},
+    "ops": {"errors", "model", "formats", "xen", "checkpoint", "dm"},
+    "cli": {"errors", "model", "formats", "ops", "lab"},
+    "lab": {"errors"},
+    "helper": {"errors", "formats", "xen"},
+}
+HELPER_MODULES = {"pyxl.errors", "pyxl.formats.helper_messages", "pyxl.xen.lib", "pyxl.xen.guest", "pyxl.xen"}
+WIRING = Path("pyxl/cli/wiring.py")
+
+
+def sources() -> list[Path]:
+    found = [*(ROOT / "pyxl").rglob("*.py"), *(ROOT / "helper").glob("*.py")]
+    return sorted(path.relative_to(ROOT) for path in found if "guest" not in path.parts and "host" not in path.parts)
+
+
+def floor_of(path: Path) -> str:
+    if path.parts[0] == "helper":
+        return "helper"
+    return path.stem if len(path.parts) == 2 else path.parts[1]
+
+
+def imports_of(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("path", [path for path in sources() if path.stem not in ("__init__", "__main__")], ids=str)
+def test_imports_point_downward(path: Path) -> None:
+    floor = floor_of(path)
+    allowed = MAY_IMPORT[floor] | {floor} | ({"xen", "dm"} if path == WIRING else set())
+    for name in imports_of(path):
+        head, _, rest = name.partition(".")
+        if head == "pyxl" and rest and not rest.startswith("__"):
+            assert rest.split(".")[0] in allowed, f"{path}: floor {floor} may not import {name}"
+        assert head not in STDLIB_FORBIDDEN.get(floor, set()), f"{path}: floor {floor} may not import {name}"
+
+
+@pytest.mark.parametrize("path", [path for path in sources() if path.parts[0] == "helper"], ids=str)
+def test_helper_imports_only_what_starts_fast(path: Path) -> None:
+    for name in imports_of(path):
+        if name.startswith("pyxl."):
+            assert any(name == module or name.startswith(module + ".") for module in HELPER_MODULES), name
+
+
+def test_every_package_is_installed() -> None:
+    import tomllib
+
+    configured = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    present = {".".join(path.parent.parts) for path in sources() if path.name == "__init__.py"} - {"helper"}
+    assert configured == present | {"pyxl_save_helper"}
