@@ -1,0 +1,154 @@
+"""The main job on real Xen: create, save, restore, and the guest goes on with its memory intact."""
+
+import pytest
+
+from tests.xen.conftest import PLACE, Dom0, Tick
+
+FILE = f"{PLACE}/checkpoint"
+CONFIG = """name = "web1"
+type = "hvm"
+memory = 128
+kernel = "/var/lib/pyxl-lab/vmlinuz"
+ramdisk = "/var/lib/pyxl-lab/initrd"
+cmdline = "console=ttyS0 mitigations=off nokaslr nohpet panic=-1 xen_legacy_crash labdata=4"
+serial = "pty"
+tsc_mode = "native"
+vga = "none"
+vnc = 0
+on_crash = "preserve"
+"""
+
+
+def went_on(before: Tick, after: Tick) -> None:
+    """The guest is the same one, later: its counter grew on, its memory did not change."""
+    assert before.counter < after.counter < before.counter + 300
+    assert before.hash == after.hash
+
+
+def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
+    """One guest's whole life under pyxl, from its own xl.cfg."""
+    dom0.lab.exec("cat > /root/web1.cfg", input=CONFIG.encode(), check=True)
+    assert 'created' in dom0.pyxl("create /root/web1.cfg").stdout
+    before = dom0.first_tick("web1")
+    domid, uuid = dom0.domid("web1"), dom0.uuid("web1")
+
+    said = dom0.pyxl(f"save web1 {FILE}").stdout
+    assert f'saved {domid} "web1" to {FILE}' in said
+    assert dom0.domid("web1") is None
+    assert dom0.run(f"stat -c %a {FILE}").stdout.strip() == "600"
+
+    dom0.pyxl(f"restore {FILE}")
+    went_on(before, dom0.tick("web1"))
+    restored = dom0.domid("web1")
+    assert restored is not None and restored != domid
+    assert dom0.uuid("web1") == uuid
+    assert dom0.left_behind() == []
+
+    dom0.pyxl(f"save -c web1 {FILE}")
+    dom0.send("web1", "reboot")
+    rebooted = dom0.wait_for_domid("web1", restored)
+    fresh = dom0.first_tick("web1")
+    assert fresh.hash != before.hash
+
+    dom0.send("web1", "panic")
+    dom0.run("for i in $(seq 120); do pyxl list web1 | grep -q -- '--c-' && exit 0; sleep 0.5; done; exit 1")
+    assert dom0.domid("web1") == rebooted
+    dom0.wait_for_log("web1", "crash, on_crash=preserve")
+
+
+@pytest.mark.parametrize("name", ["tick", "big", "plain"])
+def test_every_kind_of_guest(dom0: Dom0, name: str) -> None:
+    """128 and 512 MiB, with PV drivers and without."""
+    before = dom0.wake(name)
+    domid, uuid = dom0.domid(name), dom0.uuid(name)
+    dom0.pyxl(f"save {name} {FILE}")
+    assert dom0.domid(name) is None
+    dom0.pyxl(f"restore {FILE}")
+    went_on(before, dom0.tick(name))
+    assert dom0.domid(name) != domid
+    assert dom0.uuid(name) == uuid
+    assert dom0.left_behind() == []
+
+
+def test_guest_with_two_vcpus_two_disks_and_vnc(dom0: Dom0) -> None:
+    """Files written before, between and after are all there, on the raw and on the qcow2 disk."""
+    before = dom0.wake("disk")
+    for disk in "ab":
+        dom0.ask("disk", f"wrote /mnt/{disk}/before", f"write /mnt/{disk}/before one")
+    dom0.pyxl(f"save -c disk {FILE}.1")
+    for disk in "ab":
+        dom0.ask("disk", f"wrote /mnt/{disk}/between", f"write /mnt/{disk}/between two")
+    dom0.pyxl(f"save disk {FILE}.2")
+    dom0.pyxl(f"restore {FILE}.2")
+    went_on(before, dom0.tick("disk"))
+    for disk in "ab":
+        dom0.ask("disk", f"wrote /mnt/{disk}/after", f"write /mnt/{disk}/after three")
+        for when, text in (("before", "one"), ("between", "two"), ("after", "three")):
+            assert dom0.ask("disk", f"^read /mnt/{disk}/{when}", f"read /mnt/{disk}/{when}").endswith(f" {text}")
+    listed = dom0.pyxl("list disk").stdout.splitlines()[1].split()
+    assert listed[3] == "2"
+    vnc = dom0.run("xenstore-read /local/domain/$(xl domid disk)/console/vnc-port").stdout
+    assert 5900 <= int(vnc) < 6000
+
+
+def test_save_c_three_times_then_the_last_file_restores(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    domid = dom0.domid("tick")
+    for number in range(3):
+        assert "running on" in dom0.pyxl(f"save -c tick {FILE}.{number}").stdout
+        assert dom0.domid("tick") == domid
+        went_on(before, before := dom0.tick("tick"))
+    dom0.pyxl("destroy tick")
+    dom0.pyxl(f"restore {FILE}.2")
+    after = dom0.tick("tick")
+    assert after.hash == before.hash
+    assert after.counter <= before.counter + 10
+    assert dom0.left_behind() == []
+
+
+def test_save_p_leaves_it_paused_and_restore_p_too(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    assert "paused" in dom0.pyxl(f"save -p tick {FILE}").stdout
+    assert "--p---" in dom0.pyxl("list tick").stdout
+    dom0.pyxl("unpause tick")
+    went_on(before, dom0.tick("tick"))
+    dom0.pyxl("destroy tick")
+
+    assert "paused" in dom0.pyxl(f"restore -p {FILE}").stdout
+    assert "--p---" in dom0.pyxl("list tick").stdout
+    dom0.pyxl("unpause tick")
+    went_on(before, dom0.tick("tick"))
+
+
+def test_save_d_asks_for_the_same_domid(dom0: Dom0) -> None:
+    dom0.wake("tick")
+    domid = dom0.domid("tick")
+    dom0.pyxl(f"save -D tick {FILE}")
+    assert "domain id recently used" in dom0.refused(f"restore {FILE}")
+    dom0.run("rm /var/run/xen/domid-history")  # a minute later libxl lets it go
+    dom0.pyxl(f"restore {FILE}")
+    assert dom0.domid("tick") == domid
+
+
+def test_config_given_to_restore_replaces_the_one_in_the_file(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    dom0.pyxl(f"save tick {FILE}")
+    dom0.run("sed 's/name = \"tick\"/name = \"other\"/' /etc/xen/lab/tick.cfg > /root/other.cfg")
+    dom0.pyxl(f"restore /root/other.cfg {FILE}")
+    assert dom0.domid("tick") is None
+    went_on(before, dom0.tick("other"))
+
+
+def test_config_given_to_save_goes_into_the_file(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    dom0.run("sed 's/name = \"tick\"/name = \"other\"/' /etc/xen/lab/tick.cfg > /root/other.cfg")
+    dom0.pyxl(f"save tick {FILE} /root/other.cfg")
+    dom0.pyxl(f"restore {FILE}")
+    went_on(before, dom0.tick("other"))
+
+
+def test_a_checkpoint_restores_from_a_pipe(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    dom0.pyxl(f"save tick {FILE}")
+    dom0.run(f"cat {FILE} | pyxl restore /dev/stdin")
+    went_on(before, dom0.tick("tick"))

@@ -1,0 +1,69 @@
+"""The monitor on real Xen: reboot, power off and panic of a guest, after a restore and after a save -c."""
+
+import pytest
+
+from tests.xen.conftest import PLACE, Dom0
+
+FILE = f"{PLACE}/checkpoint"
+
+
+def under_our_monitor(dom0: Dom0, after: str) -> int:
+    """Put the lab's guest under pyxl's monitor, and return its domid."""
+    dom0.wake("tick")
+    dom0.pyxl(f"save tick {FILE}")
+    dom0.pyxl(f"restore {FILE}")
+    dom0.tick("tick")
+    if after == "save -c":
+        dom0.pyxl(f"save -c tick {FILE}")
+        dom0.tick("tick")
+    domid = dom0.domid("tick")
+    assert domid is not None
+    return domid
+
+
+AFTER = pytest.mark.parametrize("after", ["restore", "save -c"])
+
+
+@AFTER
+def test_reboot_gives_a_new_domain(dom0: Dom0, after: str) -> None:
+    domid = under_our_monitor(dom0, after)
+    uuid = dom0.uuid("tick")
+    dom0.send("tick", "reboot")
+    new = dom0.wait_for_domid("tick", domid)
+    assert dom0.uuid("tick") == uuid
+    dom0.wait_for_log("tick", f'domain {new} "tick" takes the place of {domid}')
+    dom0.pyxl("destroy tick")
+    dom0.run("for i in $(seq 40); do pgrep -f '[p]yxl restore' >/dev/null || exit 0; sleep 0.25; done; exit 1")
+
+
+@AFTER
+def test_power_off_destroys(dom0: Dom0, after: str) -> None:
+    under_our_monitor(dom0, after)
+    dom0.send("tick", "poweroff")
+    dom0.wait_until_gone("tick")
+    dom0.wait_for_log("tick", "poweroff, on_poweroff=destroy")
+
+
+@AFTER
+def test_panic_obeys_on_crash(dom0: Dom0, after: str) -> None:
+    domid = under_our_monitor(dom0, after)
+    dom0.send("tick", "panic")
+    dom0.wait_until_gone("tick")
+    dom0.wait_for_log("tick", f'domain {domid} "tick": crash, on_crash=destroy')
+
+
+@pytest.mark.parametrize("option", ["-e", "-F"])
+def test_no_monitor_and_one_in_the_foreground(dom0: Dom0, option: str) -> None:
+    dom0.wake("tick")
+    dom0.pyxl(f"save tick {FILE}")
+    if option == "-e":
+        dom0.pyxl(f"restore -e {FILE}")
+        assert dom0.run("pgrep -fc '[p]yxl restore' || true").stdout.strip() == "0"
+        return
+    # In the foreground it ends when its guest does.
+    dom0.run(f"(pyxl restore -F {FILE}; echo ended) > /root/out 2>&1 & sleep 0.1")
+    dom0.run("for i in $(seq 120); do grep -q restored /root/out && exit 0; sleep 0.25; done; cat /root/out; exit 1")
+    dom0.tick("tick")
+    dom0.send("tick", "poweroff")
+    dom0.wait_until_gone("tick")
+    dom0.run("for i in $(seq 40); do grep -q ended /root/out && exit 0; sleep 0.25; done; cat /root/out; exit 1")

@@ -1,0 +1,207 @@
+"""Bad input on a real host: one clear line, non-zero, nothing built, nothing left."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from tests.xen.conftest import PLACE, Dom0
+
+FILE = f"{PLACE}/checkpoint"
+
+@pytest.fixture(scope="module")
+def with_file(shared_dom0: Dom0) -> Dom0:
+    """dom0 with a checkpoint of a guest that is gone, and one of a guest that is there."""
+    shared_dom0.wake("tick")
+    shared_dom0.pyxl(f"save -c tick {FILE}.taken")
+    shared_dom0.pyxl(f"save tick {FILE}")
+    shared_dom0.pyxl(f"restore -p {FILE}")
+    shared_dom0.run(f"cp {FILE} {FILE}.free; sed -i 's/\"name\": \"tick\"/\"name\": \"tock\"/' {FILE}.free")
+    return shared_dom0
+
+
+@pytest.fixture
+def host(with_file: Dom0) -> Iterator[Dom0]:
+    """dom0, checked afterwards: the same domains, no file of ours, every guest paused or running as before."""
+    before = with_file.domains()
+    yield with_file
+    assert with_file.domains() == before
+    assert with_file.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("save nosuch /root/x", 'pyxl: there is no domain "nosuch"'),
+        ("save 4711 /root/x", 'pyxl: there is no domain "4711"'),
+        ("save 0 /root/x", "pyxl: domain 0 is this host's control domain"),
+        ("save big /no/such/place/x", 'pyxl: save \\d+ "big": preflight: there is no directory /no/such/place'),
+        ("save big /root", 'pyxl: save \\d+ "big": preflight: /root is a directory'),
+        ("save big /dev/shm/x/", 'pyxl: save \\d+ "big": preflight: '),
+        ("save big /root/x", 'pyxl: save \\d+ "big": preflight: the domain is paused'),
+        ("restore /no/such/file", "pyxl: restore /no/such/file: open file: No such file or directory"),
+        ("restore /etc/passwd", "pyxl: restore /etc/passwd: check file: not a checkpoint"),
+        ("restore /root", "pyxl: restore /root: check file: "),
+        (f"restore {FILE}.taken", 'preflight: a domain named "tick" exists already'),
+        (f"restore /no.cfg {FILE}.free", "pyxl: /no.cfg: No such file or directory"),
+        ("create /no.cfg", "pyxl: /no.cfg: No such file or directory"),
+        ("create", "pyxl create: create needs a config file"),
+        ("destroy nosuch", 'pyxl: there is no domain "nosuch"'),
+        ("domid nosuch", 'pyxl: there is no domain "nosuch"'),
+        ("domname 4711", 'pyxl: there is no domain "4711"'),
+        ("destroy 0", "pyxl: domain 0 is this host's control domain"),
+    ],
+)
+def test_one_clear_line(host: Dom0, arguments: str, said: str) -> None:
+    text = host.refused(arguments)
+    assert re.search(said, text), text
+
+
+@pytest.mark.parametrize("length", ["0", "40", "1000", "$(($(stat -c %s {file}) / 2))", "$(($(stat -c %s {file}) - 8))"])
+def test_truncated_files(host: Dom0, length: str) -> None:
+    host.run(f"head -c {length.format(file=FILE + '.free')} {FILE}.free > {FILE}.cut")
+    said = host.refused(f"restore {FILE}.cut")
+    assert f"pyxl: restore {FILE}.cut: check file: file ends" in said
+    assert "too early (at byte" in said
+
+
+def test_unknown_mandatory_flag(host: Dom0) -> None:
+    host.run(f"cp {FILE}.free {FILE}.flag; printf '\\x07' | dd of={FILE}.flag bs=1 seek=36 conv=notrunc 2>/dev/null")
+    assert "check file: unknown mandatory flags 0x4 (at byte 36)" in host.refused(f"restore {FILE}.flag")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("echo 'memory = = 1'", r"/root/x.cfg:\d+:10: "),
+        ("echo 'memroy = 128'", r'/root/x.cfg:\d+: unknown option "memroy"'),
+        ("echo 'memory = \"lots\"'", r"/root/x.cfg:\d+: "),
+        ("echo 'disk = [\"/no/disk.raw,raw,hda,w\"]'", r'create "web1": preflight: disk hda is missing: /no/disk.raw'),
+        ("echo 'kernel = \"/no/vmlinuz\"'", r'create "web1": preflight: kernel is missing: /no/vmlinuz'),
+        ("echo 'memory = 100000'", r'create "web1": preflight: the guest needs \d+ MiB of memory, Xen has \d+ MiB free'),
+        ("echo 'name = \"big\"'", r'create "big": preflight: a domain named "big" exists already'),
+    ],
+)
+def test_bad_configs(host: Dom0, change: str, said: str) -> None:
+    host.run(f"(sed 's/\"tick\"/\"web1\"/' /etc/xen/lab/tick.cfg; {change}) > /root/x.cfg")
+    text = host.refused("create /root/x.cfg")
+    assert re.search(said, text), text
+
+
+def test_a_guest_that_qemu_refuses_is_not_left_half_built(host: Dom0) -> None:
+    """libxl builds, qemu dies over a disk that is none, libxl takes down; the reason is on the screen."""
+    host.run("head -c 65536 /dev/urandom > /root/junk.qcow2")
+    host.run("(sed 's/\"tick\"/\"web1\"/' /etc/xen/lab/tick.cfg; "
+             "echo 'disk = [\"/root/junk.qcow2,qcow2,hda,w\"]') > /root/x.cfg")  # fmt: skip
+    text = host.refused("create /root/x.cfg")
+    assert text.startswith('pyxl: create "web1": build: libxl_domain_create_new: ')
+    assert "device model" in text
+
+
+def test_not_root(host: Dom0) -> None:
+    result = host.run("chmod 755 /opt /opt/pyxl; setpriv --reuid=65534 --regid=65534 --clear-groups pyxl list", check=False)
+    assert (result.status, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[0] == "pyxl: list needs root: only root may talk to the hypervisor"
+
+
+def test_missing_disk_at_a_restore(dom0: Dom0) -> None:
+    dom0.wake("disk")
+    dom0.pyxl(f"save disk {FILE}")
+    dom0.run("mv /var/lib/pyxl-lab/disk-hdb.qcow2 /var/lib/pyxl-lab/away")
+    assert "preflight: disk hdb is missing: /var/lib/pyxl-lab/disk-hdb.qcow2" in dom0.refused(f"restore {FILE}")
+    assert "disk" not in dom0.domains()
+    dom0.run("mv /var/lib/pyxl-lab/away /var/lib/pyxl-lab/disk-hdb.qcow2")
+
+
+def test_a_full_disk_is_seen_before_the_guest_is_touched(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    dom0.run("mkdir -p /root/small && mount -t tmpfs -o size=64m tmpfs /root/small && echo old > /root/small/checkpoint")
+    assert "/root/small has 63 MiB free, the checkpoint needs up to" in dom0.refused("save tick /root/small/checkpoint")
+    assert dom0.run("cat /root/small/checkpoint; ls -A /root/small").stdout.split() == ["old", "checkpoint"]
+    assert dom0.tick("tick").hash == before.hash
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_the_guest_running(dom0: Dom0) -> None:
+    """Preflight finds room, then it goes: the guest runs on, the old checkpoint is as it was."""
+    before = dom0.wake("big")
+    dom0.run("mkdir -p /root/small && mount -t tmpfs -o size=600m tmpfs /root/small && echo old > /root/small/checkpoint")
+    dom0.run("(for i in $(seq 200); do pgrep -f '[p]yxl-save-helper' >/dev/null && break; sleep 0.05; done; "
+             "head -c 300m /dev/zero > /root/small/other) >/dev/null 2>&1 &")  # fmt: skip
+    said = dom0.refused("save big /root/small/checkpoint")
+    assert "No space left on device" in said
+    assert "guest resumed, nothing written" in said
+    assert dom0.run("cat /root/small/checkpoint; ls -A /root/small").stdout.split() == ["old", "checkpoint", "other"]
+    assert dom0.tick("big").hash == before.hash
+    assert dom0.left_behind() == []
+
+
+def test_a_guest_that_does_not_acknowledge_is_let_go(dom0: Dom0) -> None:
+    """Paused behind the save's back, right after preflight, it cannot: the request is withdrawn after a minute."""
+    before = dom0.wake("tick")
+    domid = dom0.domid("tick")
+    pause = (
+        "import ctypes, glob, time; x = ctypes.CDLL('libxenctrl.so.4.17'); x.xc_interface_open.restype = ctypes.c_void_p; "
+        "h = ctypes.c_void_p(x.xc_interface_open(None, None, 0)); print('armed', flush=True)\n"
+        f"while not glob.glob('{PLACE}/.checkpoint.*.new'): time.sleep(0.01)\n"
+        f"x.xc_domain_pause(h, {domid})"
+    )
+    dom0.run(f"python3 -c {shlex.quote(pause)} > /root/armed 2>&1 & "
+             "for i in $(seq 100); do grep -q armed /root/armed && break; sleep 0.1; done")  # fmt: skip
+    said = dom0.refused(f"save tick {FILE}")
+    assert "suspend: the guest did not acknowledge the suspend request within 60 s; guest still running" in said
+    assert dom0.run(f"xenstore-read /local/domain/{domid}/control/shutdown").stdout.strip() == ""
+    dom0.pyxl("unpause tick")
+    assert dom0.tick("tick").hash == before.hash
+    assert dom0.left_behind() == []
+
+
+@pytest.mark.parametrize("signal", ["INT", "TERM", "HUP"])
+def test_an_interrupted_save_leaves_the_guest_running(dom0: Dom0, signal: str) -> None:
+    before = dom0.wake("big")
+    dom0.run(
+        # A shell has its background commands ignore SIGINT.
+        f"env --default-signal=INT pyxl save big {FILE} > /root/out 2>&1 & "
+        f"for i in $(seq 400); do s=$(stat -c %s {PLACE}/.checkpoint.*.new 2>/dev/null || echo 0); "
+        "[ $s -gt 50000000 ] && break; sleep 0.05; done; "
+        f"kill -{signal} $(pgrep -f '[m] pyxl save'); wait; cat /root/out"
+    )
+    said = dom0.run("cat /root/out").stdout
+    assert "memory: interrupted; guest resumed, nothing written" in said, said
+    assert "Traceback" not in said
+    after = dom0.tick("big")
+    assert (after.hash, after.counter > before.counter) == (before.hash, True)
+    assert dom0.left_behind() == []
+    assert dom0.run(f"ls -A {PLACE}").stdout == ""
+
+
+def test_an_interrupted_restore_leaves_nothing(dom0: Dom0) -> None:
+    """A Ctrl-C reaches the helper too, as the whole foreground group gets it."""
+    dom0.wake("big")
+    dom0.pyxl(f"save big {FILE}")
+    dom0.run(
+        f"env --default-signal=INT setsid pyxl restore {FILE} > /root/out 2>&1 & "
+        "for i in $(seq 400); do pgrep -f '[p]yxl-save-helper' >/dev/null && break; sleep 0.05; done; sleep 0.3; "
+        "kill -INT -- -$(pgrep -nf '[m] pyxl restore'); wait"
+    )
+    said = dom0.run("cat /root/out").stdout
+    assert f'pyxl: restore {FILE} "big": build: ' in said, said
+    assert "Traceback" not in said
+    dom0.wait_until_gone("big")
+    assert dom0.left_behind() == []
+    dom0.pyxl(f"restore {FILE}")
+    dom0.tick("big")
+
+
+@pytest.mark.parametrize("victim", ["KILL", "TERM"])
+def test_a_save_whose_helper_dies_leaves_the_guest_running(dom0: Dom0, victim: str) -> None:
+    before = dom0.wake("big")
+    dom0.run(
+        f"pyxl save big {FILE} > /root/out 2>&1 & "
+        f"for i in $(seq 400); do s=$(stat -c %s {PLACE}/.checkpoint.*.new 2>/dev/null || echo 0); "
+        f"[ $s -gt 50000000 ] && break; sleep 0.05; done; kill -{victim} $(pgrep -f '[p]yxl-save-helper'); wait"
+    )
+    said = dom0.run("cat /root/out").stdout
+    assert "guest resumed, nothing written" in said, said
+    assert dom0.tick("big").hash == before.hash
+    assert dom0.left_behind() == []
