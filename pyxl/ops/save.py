@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.errors import PyxlError
+from pyxl.errors import DeviceModelError, PyxlError
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo, ShutdownReason
@@ -20,7 +20,7 @@ from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held
 from pyxl.ops.lookup import name_of
 from pyxl.ops.report import Report
-from pyxl.ops.suspend import needs_help, suspend
+from pyxl.ops.suspend import needs_help, resume, suspend
 from pyxl.ops.undo import Undo
 
 #: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
@@ -79,7 +79,7 @@ def save(
         device_model = open_dm(order.domain, store)
 
         undo.step = "open file"
-        guest = _Guest(xen, device_model, domid)
+        guest = _Guest(xen, store, device_model, domid)
         with held():
             file = NewFile(order.target)
             undo.owe(file.close)
@@ -133,7 +133,7 @@ def save(
             file.commit()
             undo.settled()
             undo.step = f"{order.target} is whole, but the domain is not {order.after.value}"
-            _settle(xen, domid, order.after)
+            guest.settle(order.after)
         file.close()
         ended = time.monotonic()
     return Saved(name, size, ended - started, ended - suspended_at)
@@ -175,8 +175,9 @@ def preflight(xen: Hypervisor, store: Store, order: SaveOrder) -> None:
 class _Guest:
     """The guest between the suspend request and the end of the save: what was done to it, and how to undo it."""
 
-    def __init__(self, xen: Hypervisor, device_model: DeviceModel | None, domid: int) -> None:
+    def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
         self._xen = xen
+        self._store = store
         self._device_model = device_model
         self._domid = domid
         self.asked = False
@@ -186,13 +187,25 @@ class _Guest:
         if self._device_model is not None:
             self.device_state = self._device_model.stop_and_save()
 
+    def settle(self, after: After) -> None:
+        """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
+        if after is After.DESTROY:
+            self._xen.destroy(self._domid)
+            return
+        if after is After.PAUSE:
+            self._xen.pause(self._domid)
+        resume(self._xen, self._store, self._device_model, self._domid)
+
     def resume_after_failure(self) -> str:
         """Resume the guest if it was suspended after all, and say how it is."""
         domain = self._xen.domain(self._domid)
         if domain is None or domain.dying:
             return "the domain is gone, nothing written"
         if domain.suspended and self.asked:
-            self._xen.resume(self._domid)
+            try:
+                resume(self._xen, self._store, self._device_model, self._domid)
+            except DeviceModelError as error:
+                return f"guest resumed, but without its device model ({error}); nothing written"
             return "guest resumed, nothing written"
         if domain.shutdown_reason is not None:
             return "the guest has shut down, nothing written"
@@ -216,13 +229,3 @@ class _Pace:
             self._written_back = done
         if self._report.interval is not None:
             self._report.progress(done, max(self._expected, done))
-
-
-def _settle(xen: Hypervisor, domid: int, after: After) -> None:
-    """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
-    if after is After.DESTROY:
-        xen.destroy(domid)
-        return
-    if after is After.PAUSE:
-        xen.pause(domid)
-    xen.resume(domid)

@@ -1,4 +1,4 @@
-"""Ask a guest to suspend and wait until it has (xen-spec.md 7).
+"""Ask a guest to suspend and wait until it has (xen-spec.md 7), and let it go on again.
 
 A guest with PV drivers must help, and is asked over xenstore; another is suspended by hypercall.
 """
@@ -8,7 +8,7 @@ import time
 from pyxl.errors import GuestError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
-from pyxl.model.ports import Hypervisor, Store
+from pyxl.model.ports import DeviceModel, Hypervisor, Store
 
 #: Seconds for the guest to acknowledge, then for it to be suspended; as libxl's.
 ACKNOWLEDGE_SECONDS = 60.0
@@ -43,6 +43,19 @@ def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
                     "Its console may say what it waits for.",
                 )
             released.wait(left)
+
+
+def resume(xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
+    """Let a suspended guest go on in place: device model first, then its vcpus, as libxl does.
+
+    :raise DeviceModelError: the vcpus run, but the device model did not answer.
+    """
+    try:
+        if device_model is not None:
+            device_model.resume()
+    finally:
+        xen.resume(domid)
+        store.resumed(domid)
 
 
 def _ask(store: Store, domid: int) -> None:

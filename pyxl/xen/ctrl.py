@@ -7,6 +7,7 @@ from pyxl.xen import lib
 
 _DYING, _HVM, _SHUTDOWN, _PAUSED, _BLOCKED, _RUNNING = 1, 2, 4, 8, 16, 32
 _PAGE_KB = 4
+_SUSPEND_CANCELLED = 1
 _BATCH = 256
 XTL_CRITICAL = 9
 
@@ -75,6 +76,7 @@ class Control:
             library, ctypes.c_int, "xc_domain_getinfolist", h, domid, ctypes.c_uint, ctypes.POINTER(_DomainInfo)
         )
         self._shutdown = lib.declare(library, ctypes.c_int, "xc_domain_shutdown", h, domid, ctypes.c_int)
+        self._resume = lib.declare(library, ctypes.c_int, "xc_domain_resume", h, domid, ctypes.c_int)
         self._param = lib.declare(
             library, ctypes.c_int, "xc_hvm_param_get", h, domid, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64)
         )
@@ -107,6 +109,10 @@ class Control:
     def shutdown(self, domid: int, reason: ShutdownReason) -> None:
         """Shut a domain down from outside, without its help."""
         lib.check(self._shutdown(self._handle, domid, reason), "xc_domain_shutdown", domid)
+
+    def resume(self, domid: int) -> None:
+        """Let a suspended domain's vcpus go on; its suspend call returns as cancelled."""
+        lib.check(self._resume(self._handle, domid, _SUSPEND_CANCELLED), "xc_domain_resume", domid)
 
     def hvm_param(self, domid: int, index: int) -> int:
         """Return one HVM param.

@@ -73,7 +73,7 @@ class XenHost:
         return self._libxl.restore(config_json, fd)
 
     def resume(self, domid: int) -> None:
-        self._libxl.resume(domid)
+        self._control.resume(domid)
 
     def pause(self, domid: int) -> None:
         self._libxl.pause(domid)

@@ -1,4 +1,4 @@
-"""libxenlight: create, restore, resume, destroy, and configs as JSON (xen-spec.md 10.2).
+"""libxenlight: create, restore, destroy, and configs as JSON (xen-spec.md 10.2).
 
 A libxl_domain_config is an opaque buffer here: its layout changes with every Xen, its JSON does not.
 Every call blocks until libxl is done.
@@ -108,10 +108,6 @@ class Libxl:
             self._call("libxl_domain_create_restore", config, ctypes.byref(domid), fd, -1, params, None, None)
         self._bare("libxl_domain_restore_params_dispose", params)
         return domid.value
-
-    def resume(self, domid: int) -> None:
-        """Resume a suspended domain in place: device model first, then the guest, whose suspend call is cancelled."""
-        self._call("libxl_domain_resume", domid, 1, None, domid=domid)
 
     def pause(self, domid: int) -> None:
         self._call("libxl_domain_pause", domid, None, domid=domid)

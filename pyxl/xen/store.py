@@ -13,6 +13,7 @@ import pyxs
 from pyxs._internal import NUL, Op, Packet, next_rq_id
 
 from pyxl.errors import StoreError, StoreTimeout
+from pyxl.model import paths
 
 #: Seconds that xenstored may take over one request.  It answers within milliseconds, or not at all.
 DEADLINE = 10.0
@@ -125,6 +126,11 @@ class Store:
                         return True
                 finally:
                     self._client.tx_id = 0
+
+    def resumed(self, domid: int) -> None:
+        """Tell xenstored that a domain which was suspended runs again, so that it announces the next shutdown."""
+        with _named(paths.domain(domid)):
+            self._client.resume_domain(domid)
 
     @contextmanager
     def watch(self, path: str) -> Iterator[Watch]:

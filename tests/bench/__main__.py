@@ -19,7 +19,7 @@ FILE = f"{PLACE}/bench"
 MEASURE = """
 cpu() {{ awk '/^cpu / {{ print $2 + $3 + $4 + $7 + $8 }}' /proc/stat; }}
 c0=$(cpu); t0=$(date +%s.%N)
-{command} >/dev/null 2>/tmp/bench.err || {{ cat /tmp/bench.err >&2; exit 1; }}
+{{ {command}; }} >/dev/null 2>/tmp/bench.err || {{ cat /tmp/bench.err >&2; exit 1; }}
 t1=$(date +%s.%N); c1=$(cpu)
 echo "$t1 - $t0" | awk '{{ print $1 - $3 }}'; echo "$c1 $c0" | awk '{{ print ($1 - $2) / 100 }}'
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pyxl.errors import XenError
+from pyxl.errors import DeviceModelError, XenError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 
@@ -113,6 +113,7 @@ class FakeStore:
 
     def __init__(self, nodes: dict[str, str]) -> None:
         self.nodes = nodes
+        self.resumed_domids: list[int] = []
         self.on_wait: Callable[[], None] = lambda: None
 
     def read(self, path: str) -> str | None:
@@ -131,6 +132,9 @@ class FakeStore:
         names = (node.removeprefix(path + "/").split("/")[0] for node in self.nodes if node.startswith(path + "/"))
         return list(dict.fromkeys(names))
 
+    def resumed(self, domid: int) -> None:
+        self.resumed_domids.append(domid)
+
     @contextmanager
     def watch(self, path: str) -> Iterator[FakeWatch]:
         yield FakeWatch(lambda: self.on_wait())
@@ -146,7 +150,7 @@ class FakeDeviceModel:
     def _note(self, call: str) -> None:
         self.calls.append(call)
         if call in self.fail:
-            raise XenError(call, 5)
+            raise DeviceModelError(7, call.removeprefix("dm."), "refused")
 
     def stop_and_save(self) -> bytes:
         self._note("dm.save")

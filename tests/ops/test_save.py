@@ -57,11 +57,16 @@ BEFORE_END = ["config_json 7", "dm.log_dirty on", "guest suspends", "dm.save", "
 
 @pytest.mark.parametrize(
     ("after", "end"),
-    [(After.DESTROY, ["destroy 7"]), (After.RESUME, ["resume 7"]), (After.PAUSE, ["pause 7", "resume 7"])],
+    [
+        (After.DESTROY, ["destroy 7"]),
+        (After.RESUME, ["dm.resume", "resume 7"]),
+        (After.PAUSE, ["pause 7", "dm.resume", "resume 7"]),
+    ],
 )
 def test_whole_order(world: World, after: After, end: list[str]) -> None:
     world.save(after)
     assert world.calls == [*BEFORE_END, *end]
+    assert world.store.resumed_domids == ([] if after is After.DESTROY else [7])
 
 
 def test_file_is_header_stream_state_end(world: World) -> None:
@@ -178,6 +183,14 @@ def test_interrupt_resumes_the_guest(world: World) -> None:
         world.save()
     assert world.calls[-1] == "resume 7"
     assert world.files() == []
+
+
+def test_a_device_model_that_does_not_go_on_keeps_no_guest_from_running(world: World) -> None:
+    world.dm.fail = {"dm.save", "dm.resume"}
+    with pytest.raises(OperationError, match=r"guest resumed, but without its device model .*; nothing written"):
+        world.save()
+    assert world.calls[-1] == "resume 7"
+    assert world.store.resumed_domids == [7]
 
 
 def test_a_failed_destroy_says_that_the_file_is_whole(world: World) -> None:

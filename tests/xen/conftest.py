@@ -57,12 +57,13 @@ class Dom0:
     def tidy(self) -> None:
         """Take away what the last test left, or go back to the snapshot if it failed.
 
-        A new emulator starts slowly: it has translated nothing yet.
+        A new emulator starts slowly: it has translated nothing yet. Stock xl's save -c leaves qemu's state behind,
+        which is not to be taken for pyxl's.
         """
         if not self.clean:
             self.start_over()
         self.run(
-            f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log; xl dmesg -c > /dev/null; "
+            f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.*; xl dmesg -c > /dev/null; "
             f"xl list | awk 'NR > 2 && !/^({'|'.join(GUESTS)}) / {{print $2}}' | xargs -rn1 xl destroy; "
             "xl list | awk 'NR > 2 && $5 !~ /p/ {print $2}' | xargs -rn1 xl pause"
         )
