@@ -22,6 +22,8 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, tree / name)
     target = tmp_path_factory.mktemp("prefix")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    # Else pip takes the pyxl of this virtual environment away first.
+    pip.append("--ignore-installed")
     done = subprocess.run([*pip, "--prefix", target, tree], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return target
