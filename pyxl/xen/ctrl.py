@@ -1,4 +1,7 @@
-"""libxenctrl: what the hypervisor knows of domains, and the few calls that need no libxl (xen-spec.md 6.2)."""
+"""libxenctrl: what the hypervisor knows of domains, and the few calls that need no libxl (xen-spec.md 6.2).
+
+xc_domain_resume is libxenguest's, with libxenctrl's handle.
+"""
 
 import ctypes
 
@@ -76,7 +79,6 @@ class Control:
             library, ctypes.c_int, "xc_domain_getinfolist", h, domid, ctypes.c_uint, ctypes.POINTER(_DomainInfo)
         )
         self._shutdown = lib.declare(library, ctypes.c_int, "xc_domain_shutdown", h, domid, ctypes.c_int)
-        self._resume = lib.declare(library, ctypes.c_int, "xc_domain_resume", h, domid, ctypes.c_int)
         self._param = lib.declare(
             library, ctypes.c_int, "xc_hvm_param_get", h, domid, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64)
         )
@@ -112,7 +114,10 @@ class Control:
 
     def resume(self, domid: int) -> None:
         """Let a suspended domain's vcpus go on; its suspend call returns as cancelled."""
-        lib.check(self._resume(self._handle, domid, _SUSPEND_CANCELLED), "xc_domain_resume", domid)
+        function = lib.declare(
+            lib.load("xenguest"), ctypes.c_int, "xc_domain_resume", ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
+        )
+        lib.check(function(self._handle, domid, _SUSPEND_CANCELLED), "xc_domain_resume", domid)
 
     def hvm_param(self, domid: int, index: int) -> int:
         """Return one HVM param.
