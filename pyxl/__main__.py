@@ -1,13 +1,20 @@
 """`python3 -m pyxl` and the `pyxl` command."""
 
+import os
 import sys
 
 
 def main() -> None:
-    """Run the command line and exit with its status."""
+    """Run the command line and exit with its status, without Python's own farewell: it takes as long as its start."""
     from pyxl.cli import run
 
-    sys.exit(run())
+    status = run()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more, or there is no room for it: what was done is done, but was not said
+        status = status or 1
+    os._exit(status)
 
 
 if __name__ == "__main__":
