@@ -70,6 +70,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     except click.Abort:
         print("pyxl: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has gone, and wants no more of it
+        return 1
+    except OSError as error:
+        print(f"pyxl: {error}", file=sys.stderr)
+        return 1
     except PyxlError as error:
         if error.traceback:
             raise

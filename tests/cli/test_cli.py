@@ -62,6 +62,14 @@ def test_wrong_arguments(arguments: list[str], said: str) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("command", [["--version"], ["save", "--help"]])
+def test_output_that_has_no_room_is_told(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-m", "pyxl", *command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "pyxl: [Errno 28] No space left on device\n"
+
+
 def test_nothing_heavy_is_imported_for_a_command_that_needs_none() -> None:
     code = "import sys; from pyxl.cli import app, save, restore, create; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
