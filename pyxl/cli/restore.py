@@ -14,12 +14,14 @@ from pyxl.ops.restore import Checkpoint, open_checkpoint, restore
 @click.option("-e", "no_monitor", is_flag=True, help="Leave no monitor behind: nobody acts on reboot or crash.")
 @click.option("-F", "foreground", is_flag=True, help="Be the monitor here, instead of leaving one behind.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
+@wiring.dm_control_option
 @progress.option
 @click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
 @click.pass_obj
 def restore_command(
-    verbose: bool, paused: bool, no_monitor: bool, foreground: bool, dump: bool, mode: str, files: tuple[Path, ...]
-) -> None:
+    verbose: bool, paused: bool, no_monitor: bool, foreground: bool, dump: bool, dm_control: str | None, mode: str,
+    files: tuple[Path, ...],
+) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
     CONFIG, an xl.cfg file, replaces the config in FILE.  The file is checked to its end before anything is built.
@@ -28,6 +30,7 @@ def restore_command(
         raise click.UsageError("restore takes a FILE, or a CONFIG and a FILE")
     with wiring.on_host("restore", verbose) as host, open_checkpoint(files[-1]) as checkpoint:
         config = wiring.guest_config(files[0]) if len(files) == 2 else _config_of(checkpoint)
+        wiring.control_device_model(config, dm_control)
         log = host.log_to(config.name)
         if dump:
             click.echo(config.to_json(), err=True, nl=False)

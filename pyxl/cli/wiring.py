@@ -9,17 +9,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from pyxl.dm import open_dm
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
-from pyxl.ops import interrupt
+from pyxl.ops import interrupt, programs
 from pyxl.ops.monitor import in_background, monitor
 from pyxl.xen import lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
 
-__all__ = ["Host", "on_host", "guest_config", "open_dm", "parse_config"]
+__all__ = ["Host", "on_host", "guest_config", "control_device_model", "open_dm", "parse_config"]
+
+dm_control_option = click.option(
+    "--dm-control", type=click.Choice(["qmp", "xenstore"]),
+    help="How the device model is driven; xenstore puts pyxl-qemu-dm in front of qemu.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,14 @@ def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
 
     document = xlcfg.parse(chunks, xl_conf(), warn=lambda line: print(f"pyxl: {line}", file=sys.stderr))
     return GuestConfig(json.dumps(document), chunks[0][0])
+
+
+def control_device_model(config: GuestConfig, how: str | None) -> None:
+    """Set how the guest's device model is to be driven: "xenstore", "qmp", or as the config says (None)."""
+    if how == "xenstore":
+        config.use_device_model(programs.find(programs.QEMU_DM))
+    elif how == "qmp":
+        config.use_own_device_model(programs.QEMU_DM)
 
 
 def xl_conf() -> dict[str, object]:

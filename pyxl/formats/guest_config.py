@@ -4,6 +4,7 @@ Spec: xen-spec.md 1.4.  Does not know xl.cfg (xlcfg does), files, or whether lib
 """
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 from pyxl.errors import UsageError
@@ -65,6 +66,23 @@ class GuestConfig:
             if isinstance(path, str) and path and not elsewhere:
                 files.append((f"disk {disk.get('vdev', '?')}", path))
         return files
+
+    def use_device_model(self, path: str) -> None:
+        """Have ``path`` run in the place of libxl's own device model.
+
+        :raise UsageError: the guest has none, or the config names another one.
+        """
+        if self.type != "hvm":
+            raise UsageError(f'"{self.name}" is a {self.type} guest: it has no device model to control')
+        there = self._build.get("device_model")
+        if there and PurePosixPath(there).name != PurePosixPath(path).name:
+            raise UsageError(f'"{self.name}" has a device model of its own already: device_model_override = "{there}"')
+        self._build["device_model"] = path
+
+    def use_own_device_model(self, name: str) -> None:
+        """Let libxl start its own device model again, where the program called ``name`` was to run in its place."""
+        if PurePosixPath(self._build.get("device_model") or "").name == name:
+            del self._build["device_model"]
 
     def action(self, event: str) -> str:
         """Return what is to happen at ``on_poweroff``, ``on_reboot``, … by libxl's name for it."""

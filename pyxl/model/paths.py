@@ -7,6 +7,10 @@ RUN_DIRECTORY = "/var/run/xen"
 XL_CONF = "/etc/xen/xl.conf"
 
 LOCAL_DOMAIN = "/local/domain"
+#: Relative to the domain that asks: its own domid.
+OWN_DOMID = "domid"
+#: What pyxl-qemu-dm announces in ``device_model_control``.
+CONTROL_XENSTORE = "xenstore"
 #: Fires when a domain shuts down, suspends or goes away.
 RELEASE_DOMAIN = "@releaseDomain"
 
@@ -27,9 +31,24 @@ def suspend_event_channel(domid: int) -> str:
     return f"{LOCAL_DOMAIN}/{domid}/device/suspend/event-channel"
 
 
-def device_model(domid: int, dm_domid: int = 0) -> str:
+def device_model(domid: int, dm_domid: int) -> str:
     """Return the directory of the device model that serves ``domid`` and runs in ``dm_domid``."""
     return f"{LOCAL_DOMAIN}/{dm_domid}/device-model/{domid}"
+
+
+def device_model_control(domid: int, dm_domid: int) -> str:
+    """Return where a device model announces how it is driven; upstream qemu by itself announces nothing."""
+    return f"{device_model(domid, dm_domid)}/control"
+
+
+def device_model_domid(domid: int) -> str:
+    """Return where libxl keeps the domid of the stub domain that a domain's device model runs in, if it has one."""
+    return f"{LOCAL_DOMAIN}/{domid}/image/device-model-domid"
+
+
+def device_model_save(domid: int) -> str:
+    """Return the file that a device model driven over xenstore writes its state to."""
+    return f"{LIB_DIRECTORY}/qemu-save.{domid}"
 
 
 def device_model_version(domid: int) -> str:

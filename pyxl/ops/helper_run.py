@@ -9,12 +9,11 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from pyxl.errors import Bug, HelperError
 from pyxl.formats import helper_messages as messages
+from pyxl.ops import programs
 
-HELPER = "pyxl-save-helper"
 #: Answers one request; an exception is answered with ``REFUSED`` and ends the save.
 Handler = Callable[..., int]
 OK = {"suspend": 1, "switch_qemu_logdirty": 0}
@@ -23,20 +22,6 @@ REFUSED = {"suspend": 0, "switch_qemu_logdirty": -1}
 CANCEL_SECONDS = 10.0
 _WARNING = 7  # log level from which a line is shown when the helper fails
 _POLL_SECONDS = 1.0
-
-
-def helper_path() -> str:
-    """Return the helper's executable: beside this package in a checkout, in libexec when installed.
-
-    :raise HelperError: it is in neither place.
-    """
-    root = Path(__file__).resolve().parents[2]
-    # PREFIX/lib/python3.x/site-packages is three below PREFIX.
-    candidates = (root / "helper" / HELPER, Path(os.path.normpath(root / "../../.." / "libexec" / "pyxl" / HELPER)))
-    for candidate in candidates:
-        if candidate.is_file() and os.access(candidate, os.X_OK):
-            return os.fspath(candidate)
-    raise HelperError(f"{HELPER} is missing: looked for {' and '.join(map(str, candidates))}")
 
 
 class SaveHelper:
@@ -48,7 +33,7 @@ class SaveHelper:
         to_child, self._replies = os.pipe()
         self._messages, from_child = os.pipe()
         flags = messages.callback_flags("suspend", "switch_qemu_logdirty")
-        path = helper_path()
+        path = programs.find(programs.SAVE_HELPER)
         argv = [path, "--save-domain", str(fd), "-1", str(domid), "0", str(flags), "0"]
         actions = [
             (os.POSIX_SPAWN_DUP2, to_child, 0),
@@ -97,7 +82,7 @@ class SaveHelper:
             try:
                 while time.monotonic() < end:
                     name, _ = self._receive(lambda: None, None, end)
-                    # Turning log-dirty off is part of the clean-up; everything else is refused.
+                    # Its clean-up asks for log-dirty off, which its owner does himself; everything else is refused.
                     self._reply(0 if name in ("complete", "switch_qemu_logdirty") else REFUSED.get(name, 0))
             except (HelperError, OSError):
                 pass  # its end of the pipe is closed, or it will not answer: either way it goes now

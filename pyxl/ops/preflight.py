@@ -5,6 +5,7 @@ from pathlib import Path
 from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops import programs
 from pyxl.ops.lookup import by_name
 
 
@@ -21,7 +22,9 @@ def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
     for what, path in config.host_files():
         # libxl looks for a relative kernel or firmware in Xen's own directories.
         if path.startswith("/") and not Path(path).exists():
-            raise PyxlError(f"{what} is missing: {path}")
+            front = Path(path).name == programs.QEMU_DM
+            hint = "`--dm-control qmp` starts Xen's own qemu instead." if front else ""
+            raise PyxlError(f"{what} is missing: {path}", hint)
     free = xen.free_memory_kb()
     if config.memory_kb > free:
         raise PyxlError(

@@ -16,8 +16,8 @@ from pyxl.errors import UnsupportedStream
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops import programs
 from pyxl.ops.create import owe_destroy, start
-from pyxl.ops.helper_run import helper_path
 from pyxl.ops.interrupt import held
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
@@ -83,7 +83,7 @@ def restore(
         undo.step = "build"
         report.step("restoring memory")
         with _progress(checkpoint, report), held():
-            domid = xen.restore(config.to_json(), checkpoint.fd, helper_path())
+            domid = xen.restore(config.to_json(), checkpoint.fd, programs.find(programs.SAVE_HELPER))
             owe_destroy(xen, undo, domid)
         start(xen, undo, domid, paused, start_monitor)
     return Restored(domid, config.name, checkpoint.size, time.monotonic() - started)

@@ -3,6 +3,7 @@
 Every phase owes its undo from the moment that it is entered; nothing is destroyed before the file is whole.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -106,8 +107,7 @@ def save(
             return OK["suspend"]
 
         def log_dirty(_domid: int, enable: int) -> int:
-            if device_model is not None:
-                device_model.log_dirty(bool(enable))
+            guest.log_dirty(bool(enable))
             return OK["switch_qemu_logdirty"]
 
         undo.step = "memory"
@@ -182,6 +182,13 @@ class _Guest:
         self._domid = domid
         self.asked = False
         self.device_state = b""
+        self._log_dirty_on = False
+
+    def log_dirty(self, on: bool) -> None:
+        if self._device_model is not None:
+            self._log_dirty_on = True  # owed from here, and even where switching it off fails
+            self._device_model.log_dirty(on)
+            self._log_dirty_on = on
 
     def save_device_model(self) -> None:
         if self._device_model is not None:
@@ -197,7 +204,10 @@ class _Guest:
         resume(self._xen, self._store, self._device_model, self._domid)
 
     def resume_after_failure(self) -> str:
-        """Resume the guest if it was suspended after all, and say how it is."""
+        """Switch log-dirty off, resume the guest if it was suspended after all, and say how it is."""
+        if self._log_dirty_on:
+            with contextlib.suppress(DeviceModelError):  # then the device model is worse off than by a dirty log
+                self.log_dirty(False)
         domain = self._xen.domain(self._domid)
         if domain is None or domain.dying:
             return "the domain is gone, nothing written"

@@ -6,8 +6,9 @@ pyxs waits for ever when xenstored goes away; here a silent daemon is a StoreTim
 import errno
 import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pyxs
 from pyxs._internal import NUL, Op, Packet, next_rq_id
@@ -15,6 +16,7 @@ from pyxs._internal import NUL, Op, Packet, next_rq_id
 from pyxl.errors import StoreError, StoreTimeout
 from pyxl.model import paths
 
+T = TypeVar("T")
 #: Seconds that xenstored may take over one request.  It answers within milliseconds, or not at all.
 DEADLINE = 10.0
 
@@ -37,14 +39,13 @@ class _Client(pyxs.Client):  # type: ignore[misc]
 
 
 class Watch:
-    """A watch on one path; ``wait`` says that something may have changed, and the caller reads again."""
+    """A watch on some paths; ``wait`` says that something may have changed, and the caller reads again."""
 
-    def __init__(self, monitor: pyxs.Monitor, path: str) -> None:
+    def __init__(self, monitor: pyxs.Monitor) -> None:
         self._events = monitor.events
-        self._path = path
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for the path to change, at most ``seconds`` (None: for ever); False when the time ran out."""
+        """Wait for a path to change, at most ``seconds`` (None: for ever); False when the time ran out."""
         try:
             self._events.get(timeout=seconds)
         except queue.Empty:
@@ -112,33 +113,55 @@ class Store:
                 return []
             raise
 
+    def together(self, body: Callable[[], T]) -> T:
+        """Run ``body`` as one transaction and return its result; again, when somebody else wrote there meanwhile.
+
+        An exception in ``body`` undoes what it wrote.
+        """
+        while True:
+            with _named("transaction"):
+                self._client.transaction()
+            try:
+                result = body()
+                with _named("transaction"):
+                    if self._client.commit():
+                        return result
+            except BaseException:
+                if self._client.tx_id:
+                    self._client.rollback()
+                raise
+            finally:
+                self._client.tx_id = 0
+
     def write_if(self, path: str, expected: str, value: str) -> bool:
         """Write ``value`` to ``path`` if it still holds ``expected``, in one transaction; tell whether it did."""
-        while True:
-            with _named(path):
-                self._client.transaction()
-                try:
-                    if bytes(self._client.read(path.encode(), b"")).decode() != expected:
-                        self._client.rollback()
-                        return False
-                    self._client.execute_command(Op.WRITE, path.encode() + NUL, value.encode())
-                    if self._client.commit():
-                        return True
-                finally:
-                    self._client.tx_id = 0
+
+        def replace() -> bool:
+            if (self.read(path) or "") != expected:
+                return False
+            self.write(path, value)
+            return True
+
+        return self.together(replace)
 
     def resumed(self, domid: int) -> None:
         """Tell xenstored that a domain which was suspended runs again, so that it announces the next shutdown."""
         with _named(paths.domain(domid)):
             self._client.resume_domain(domid)
 
+    def introduced(self, domid: int) -> bool:
+        """Tell whether the domain is still there, in xenstored's eyes."""
+        with _named(paths.domain(domid)):
+            return bool(self._client.is_domain_introduced(domid))
+
     @contextmanager
-    def watch(self, path: str) -> Iterator[Watch]:
-        """Watch ``path`` for the length of a with block; the first wait returns at once, as xenstore's watches do."""
-        self._tokens += 1
-        with _named(path), self._client.monitor() as monitor:
-            monitor.watch(path.encode(), f"pyxl-{self._tokens}".encode())
-            yield Watch(monitor, path)
+    def watch(self, *paths: str) -> Iterator[Watch]:
+        """Watch ``paths`` for the length of a with block; the first wait returns at once, as xenstore's watches do."""
+        with _named(paths[0]), self._client.monitor() as monitor:
+            for path in paths:
+                self._tokens += 1
+                monitor.watch(path.encode(), f"pyxl-{self._tokens}".encode())
+            yield Watch(monitor)
 
 
 @contextmanager

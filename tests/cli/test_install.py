@@ -38,7 +38,7 @@ def test_the_helper_stands_in_libexec_and_finds_its_packages(prefix: Path) -> No
 
 def test_pyxl_finds_the_helper_there(prefix: Path) -> None:
     packages = next(prefix.glob("lib/python3*/site-packages"))
-    code = "from pyxl.ops.helper_run import helper_path; import pyxl; print(pyxl.__file__); print(helper_path())"
+    code = "from pyxl.ops.programs import find; import pyxl; print(pyxl.__file__); print(find('pyxl-save-helper'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=prefix,
                           env={**os.environ, "PYTHONPATH": str(packages)})  # fmt: skip
     assert done.stderr == ""

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from pyxl.errors import DeviceModelError, XenError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 
+T = TypeVar("T")
 UUID = "6b1d9b2e-0000-4000-8000-000000000001"
 CONFIG = {
     "c_info": {"type": "hvm", "name": "web1", "uuid": UUID},
@@ -128,6 +130,12 @@ class FakeStore:
         self.nodes[path] = value
         return True
 
+    def remove(self, path: str) -> None:
+        self.nodes = {node: value for node, value in self.nodes.items() if node != path and not node.startswith(path + "/")}
+
+    def together(self, body: Callable[[], T]) -> T:
+        return body()
+
     def children(self, path: str) -> list[str]:
         names = (node.removeprefix(path + "/").split("/")[0] for node in self.nodes if node.startswith(path + "/"))
         return list(dict.fromkeys(names))
@@ -135,8 +143,11 @@ class FakeStore:
     def resumed(self, domid: int) -> None:
         self.resumed_domids.append(domid)
 
+    def introduced(self, domid: int) -> bool:
+        return paths.name(domid) in self.nodes
+
     @contextmanager
-    def watch(self, path: str) -> Iterator[FakeWatch]:
+    def watch(self, *paths: str) -> Iterator[FakeWatch]:
         yield FakeWatch(lambda: self.on_wait())
 
 

@@ -11,7 +11,7 @@ from pyxl.errors import OperationError
 from pyxl.formats import xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
-from pyxl.ops import restore as restore_module
+from pyxl.ops import programs
 from pyxl.ops.create import create
 from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
@@ -28,7 +28,7 @@ def calls() -> list[str]:
 
 @pytest.fixture
 def xen(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> FakeXen:
-    monkeypatch.setattr(restore_module, "helper_path", lambda: "/helper")
+    monkeypatch.setattr(programs, "find", lambda name: "/helper")
     return FakeXen(calls)
 
 

@@ -11,7 +11,7 @@ from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import ShutdownReason
-from pyxl.ops import helper_run, suspend
+from pyxl.ops import programs, suspend
 from pyxl.ops.report import Report
 from pyxl.ops.save import After, Saved, SaveOrder, save
 from tests.fakes.host import CONFIG, FakeDeviceModel, FakeStore, FakeXen, running, web1
@@ -47,7 +47,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(helper_run, "helper_path", lambda: str(HELPER))
+    monkeypatch.setattr(programs, "find", lambda name: str(HELPER))
     monkeypatch.delenv("FAKE_HELPER_FAIL", raising=False)
     return World(tmp_path)
 
@@ -171,6 +171,7 @@ def test_every_failure_says_what_and_leaves_nothing(
     assert world.files() == []
     assert "destroy 7" not in world.calls
     assert not world.xen.all[7].suspended
+    assert [call for call in world.calls if "log_dirty" in call][-1:] != ["dm.log_dirty on"]
     assert world.store.nodes[paths.control_shutdown(7)] == ""
 
 

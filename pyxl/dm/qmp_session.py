@@ -1,0 +1,99 @@
+"""One QMP connection: greeting, capabilities, then one command at a time (xen-spec.md 8.2).
+
+Knows a connected socket and QMP; not which qemu it is, nor who else wants to speak with it.
+"""
+
+import json
+import socket
+from array import array
+from typing import Any
+
+from pyxl.errors import DeviceModelError
+
+
+class Session:
+    """A QMP session over ``channel``, a Unix socket that it owns; OSError when the connection breaks.
+
+    ``deadline`` is for each answer, in seconds; an answer that comes later is not taken for that to the next command.
+    """
+
+    def __init__(self, channel: socket.socket, domid: int, deadline: float) -> None:
+        self._domid = domid
+        self._socket = channel
+        self._socket.settimeout(deadline)
+        self._pending = b""
+        self._last_id = 0
+
+    def connect(self, path: str) -> None:
+        """Connect to qemu's socket and open the session."""
+        self._socket.connect(path)
+        self.open()
+
+    def open(self) -> None:
+        """Wait for qemu's greeting and answer it."""
+        while "QMP" not in self._message():
+            pass
+        self.execute("qmp_capabilities")
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def deadline(self, seconds: float) -> None:
+        """Give the answers to come this long, each."""
+        self._socket.settimeout(seconds)
+
+    def pass_events(self) -> None:
+        """Read what qemu has said without being asked, and forget it.
+
+        :raise ConnectionError: qemu has gone.
+        """
+        got = self._socket.recv(65536)
+        if not got:
+            raise ConnectionResetError("qemu closed its QMP socket")
+        self._pending = (self._pending + got).rpartition(b"\n")[2]
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None, send_fd: int | None = None) -> Any:
+        """Run one command and return its result; ``send_fd`` travels with the command's first byte.
+
+        :raise DeviceModelError: qemu refuses.
+        """
+        self._last_id += 1
+        message: dict[str, Any] = {"execute": command, "id": self._last_id}
+        if arguments is not None:
+            message["arguments"] = arguments
+        line = json.dumps(message).encode() + b"\r\n"
+        if send_fd is not None:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [send_fd]))
+            self._socket.sendmsg([line[:1]], [rights])
+            line = line[1:]
+        self._socket.sendall(line)
+        while (answer := self._message()).get("id") != self._last_id:
+            pass  # an event, or an answer that came too late
+        if "error" in answer:
+            raise DeviceModelError(self._domid, command, str(answer["error"].get("desc", answer["error"])))
+        return answer["return"]
+
+    def save_devices(self, state_fd: int) -> None:
+        """Stop qemu and have it write its device state to ``state_fd``, a descriptor that is open for writing only.
+
+        No path is named, so that a confined qemu can do it too.
+        """
+        self.execute("stop")
+        fdset = self.execute("add-fd", send_fd=state_fd)["fdset-id"]
+        try:
+            # Not live: another qemu will not take over this one's disk images before it has ended.
+            self.execute("xen-save-devices-state", {"filename": f"/dev/fdset/{fdset}", "live": False})
+        finally:
+            self.execute("remove-fd", {"fdset-id": fdset})
+
+    def _message(self) -> dict[str, Any]:
+        while b"\n" not in self._pending:
+            got = self._socket.recv(65536)
+            if not got:
+                raise ConnectionResetError("qemu closed its QMP socket")
+            self._pending += got
+        line, self._pending = self._pending.split(b"\n", 1)
+        try:
+            return dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise ConnectionError(f"qemu sent no JSON object: {line[:60]!r}") from error

@@ -1,0 +1,139 @@
+"""A device model that is driven over xenstore: qemu-dm's protocol (xen-spec.md 8.3; README.md of this folder).
+
+qemu-traditional speaks it, and so does upstream qemu behind pyxl-qemu-dm.  The keys are level-triggered: what counts
+is what stands in them, so that neither side has to see every change.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from pyxl.dm.driver import DEADLINE, LOG_DIRTY_DEADLINE, MAX_STATE, Driver
+from pyxl.model import paths
+
+#: Seconds for the device model to take a command; it does so in its main loop, or not at all.
+TAKE_DEADLINE = 10.0
+RUNNING, PAUSED = "running", "paused"
+
+
+class XenstoreDeviceModel(Driver):
+    """The DeviceModel of pyxl.model.ports for a domain whose device model listens on xenstore."""
+
+    _asked_to_stop = False
+
+    def stop_and_save(self) -> bytes:
+        """Have the device model stop and write its state to its file, and take that away."""
+        if self._store.read(self._root + "/state") == PAUSED:
+            self._command("continue", RUNNING)  # it was left so by a save that died
+        file = Path(paths.device_model_save(self._domid))
+        try:
+            file.unlink(missing_ok=True)  # or an old state could be taken for this one
+            self._command("save", PAUSED)
+            with open(file, "rb", opener=_no_link) as opened:
+                size = os.fstat(opened.fileno()).st_size
+                if size > MAX_STATE:
+                    raise self._error("save", f"its state has {size >> 20} MiB")
+                state = self._checked(opened.read())
+            promised = self._store.read(self._root + "/size")
+            if promised is not None and promised != str(len(state)):
+                raise self._error("save", f"the state that it wrote is not whole: {len(state)} of {promised} bytes")
+            return state
+        except OSError as error:
+            raise self._error("save", str(error)) from error
+        finally:
+            file.unlink(missing_ok=True)
+            self._store.remove(self._root + "/size")
+
+    def resume(self) -> None:
+        if self._asked_to_stop or self._store.read(self._root + "/state") == PAUSED:
+            self._command("continue", RUNNING)
+            self._asked_to_stop = False
+
+    def log_dirty(self, on: bool) -> None:
+        """Switch log-dirty; an order that an earlier toolstack left half done is an error, as for libxl."""
+        wanted = "enable" if on else "disable"
+        order, done = self._root + "/logdirty/cmd", self._root + "/logdirty/ret"
+
+        def write_order() -> None:
+            before = self._store.read(order)
+            if before is not None and before != self._store.read(done):
+                raise self._error("logdirty", f'an earlier "{before}" was not done')
+            self._store.remove(done)
+            self._store.write(order, wanted)
+
+        with self._store.watch(self._root) as changed:
+            self._forget_error()
+            self._store.together(write_order)
+            end = time.monotonic() + LOG_DIRTY_DEADLINE
+            try:
+                while self._store.read(done) != wanted:
+                    self._raise_its_error(f"logdirty {wanted}")
+                    left = end - time.monotonic()
+                    if left <= 0:
+                        said = f"not done within {LOG_DIRTY_DEADLINE:.0f} s{self._last_words()}"
+                        raise self._error(f"logdirty {wanted}", said)
+                    changed.wait(left)
+            finally:
+                self._store.remove(order)
+                self._store.remove(done)
+
+    def _command(self, word: str, wanted: str) -> None:
+        """Give a command and wait until the device model says that it is ``wanted``.
+
+        :raise DeviceModelError: it does not take the command (which is then withdrawn), does not answer, or refuses.
+        """
+        order, state = self._root + "/command", self._root + "/state"
+        with self._store.watch(order, state, self._root + "/error") as changed:
+            self._forget_error()
+            before = self._store.read(state)
+            self._store.write(order, word)
+            begun = time.monotonic()
+            taken = False
+            while True:
+                # Both of one moment: a late answer to an earlier command is not taken for that to this one.
+                now, order_now = self._store.together(lambda: (self._store.read(state), self._store.read(order)))
+                taken = taken or order_now != word
+                self._asked_to_stop = self._asked_to_stop or (taken and word == "save")
+                self._raise_its_error(word)
+                if now == wanted and (taken or now != before):
+                    if not taken:  # it answers without taking: nobody else will
+                        self._store.remove(order)
+                    self._asked_to_stop = word == "save"
+                    return
+                if now not in (before, RUNNING, PAUSED):
+                    raise self._error(word, f'its state became "{now}" instead of "{wanted}"')
+                end = begun + (DEADLINE if taken else TAKE_DEADLINE)
+                left = end - time.monotonic()
+                if left > 0:
+                    changed.wait(left)
+                elif taken:
+                    said = f'it took the command, but was still "{now}" after {DEADLINE:.0f} s{self._last_words()}'
+                    raise self._error(word, said)
+                elif self._withdrawn(order, word):
+                    said = f"it did not take the command within {TAKE_DEADLINE:.0f} s{self._last_words()}"
+                    raise self._error(word, said)
+
+    def _withdrawn(self, order: str, word: str) -> bool:
+        """Withdraw a command; False when the device model took it at the last moment."""
+
+        def withdraw() -> bool:
+            there = self._store.read(order) == word
+            if there:
+                self._store.remove(order)
+            return there
+
+        return self._store.together(withdraw)
+
+    def _forget_error(self) -> None:
+        self._store.remove(self._root + "/error")
+
+    def _raise_its_error(self, word: str) -> None:
+        """:raise DeviceModelError: the device model has said that it could not do ``word``."""
+        said = self._store.read(self._root + "/error")
+        if said is not None:
+            self._forget_error()
+            raise self._error(word, said)
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)

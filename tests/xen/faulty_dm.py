@@ -1,0 +1,53 @@
+"""A device model front that misbehaves, run in dom0 in the place of one that was killed.
+
+Usage: faulty_dm.py DOMID MODE.  Takes one `save`, answers it as MODE says, and then takes `continue` properly.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import pyxs
+
+DOMID, MODE = sys.argv[1:]
+ROOT = f"/local/domain/0/device-model/{DOMID}"
+FILE = Path(f"/var/lib/xen/qemu-save.{DOMID}")
+WHOLE = b"QEVM\0\0\0\3" + bytes(1000)
+
+
+def main() -> None:
+    with pyxs.Client() as store, store.monitor() as monitor:
+        monitor.watch(f"{ROOT}/command".encode(), b"faulty")
+        print("ready", flush=True)
+        for _ in monitor.wait():
+            word = store.read(f"{ROOT}/command".encode(), b"")
+            if not word:
+                continue
+            store.delete(f"{ROOT}/command".encode())
+            if word == b"continue":
+                FILE.unlink(missing_ok=True)
+                write(store, "state", "running")
+                return
+            answer(store)
+
+
+def answer(store: "pyxs.Client") -> None:
+    if MODE == "refuses":
+        write(store, "error", "State blocked by device 0000:00:04.0")
+        return
+    if MODE == "late":
+        time.sleep(5)
+    if MODE != "missing":
+        FILE.write_bytes({"empty": b"", "half": WHOLE[:500]}.get(MODE, WHOLE))
+        write(store, "size", str(len(WHOLE)))
+    write(store, "state", "confused" if MODE == "confused" else "paused")
+    if MODE == "twice":
+        time.sleep(0.5)
+        write(store, "state", "paused")
+
+
+def write(store: "pyxs.Client", key: str, value: str) -> None:
+    store.write(f"{ROOT}/{key}".encode(), value.encode())
+
+
+main()

@@ -1,0 +1,286 @@
+"""Both drivers of the device model on one kind of guest, with a disk and a NIC: the same suite, twice.
+
+And what is the xenstore protocol's own: its order of events, and every way in which a device model can fail it.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.xen.conftest import PLACE, ROOT, Dom0, Tick
+from tests.xen.test_journey import went_on
+
+FILE = f"{PLACE}/checkpoint"
+NAME = "xenstore-dm"
+CONFIG = f"/opt/pyxl/conf-examples/{NAME}.cfg"
+FAULTY = Path(__file__).with_name("faulty_dm.py")
+
+
+DISK = "/root/device-model-test.raw"
+FRESH = "/root/device-model-test.checkpoint"
+
+
+def create(dom0: Dom0, control: str) -> Tick:
+    """Start the guest under a driver, on a disk of its own, and wait until it has booted."""
+    dom0.run(f"[ -e {DISK} ] || cp --sparse=always /var/lib/pyxl-lab/disk-hda.raw {DISK}")
+    disk = shlex.quote(f'disk=["format=raw, vdev=hda, access=rw, target={DISK}"]')
+    dom0.pyxl(f"create --dm-control {control} {CONFIG} {disk}")
+    assert announced(dom0) == (control == "xenstore")
+    return dom0.first_tick(NAME)
+
+
+def begin(dom0: Dom0, control: str) -> Tick:
+    """Have the guest running under a driver, out of a checkpoint of a fresh one: it boots once for all tests."""
+    if dom0.run(f"[ -e {FRESH} ]", check=False).status:
+        create(dom0, control)
+        dom0.pyxl(f"save {NAME} {FRESH}")
+    dom0.pyxl(f"restore --dm-control {control} {FRESH}")
+    assert announced(dom0) == (control == "xenstore")
+    return dom0.tick(NAME)
+
+
+def root(dom0: Dom0) -> str:
+    return f"/local/domain/0/device-model/{dom0.domid(NAME)}"
+
+
+def announced(dom0: Dom0) -> bool:
+    return dom0.run(f"xenstore-read {root(dom0)}/control", check=False).stdout == "xenstore\n"
+
+
+def front(dom0: Dom0) -> str:
+    """Return the pid of pyxl-qemu-dm's front; qemu itself has another name by then."""
+    return dom0.run("pgrep -f '[p]yxl-qemu-dm -xen-domid'").stdout.strip()
+
+
+def qemu(dom0: Dom0) -> str:
+    """Return the pid that libxl knows as the device model's."""
+    return dom0.run(f"xenstore-read /local/domain/{dom0.domid(NAME)}/image/device-model-pid").stdout.strip()
+
+
+def keys(dom0: Dom0) -> set[str]:
+    """Return the keys that only a command in progress may have, if any are there."""
+    listed = dom0.run(f"xenstore-ls {root(dom0)}").stdout
+    return {line.split()[0] for line in listed.splitlines()} & {"command", "error", "size", "cmd", "ret"}
+
+
+@pytest.fixture(params=["qmp", "xenstore"])
+def control(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_one_guest_s_life(dom0: Dom0, control: str) -> None:
+    """create, a write to its disk, save -c, save, restore; and restore under the other driver."""
+    before = create(dom0, control)
+    dom0.ask(NAME, "wrote /mnt/a/before", "write /mnt/a/before one")
+    assert "running on" in dom0.pyxl(f"save -c {NAME} {FILE}.1").stdout
+    went_on(before, dom0.tick(NAME))
+    assert keys(dom0) == set()
+    dom0.pyxl(f"save {NAME} {FILE}")
+    assert dom0.left_behind() == []
+    assert dom0.run("pgrep -f '[p]yxl-qemu-dm -xen-domid' || true").stdout == ""
+
+    other = {"qmp": "xenstore", "xenstore": "qmp"}[control]
+    for driver in ("as it was", other):
+        dom0.pyxl(f"restore {'' if driver == 'as it was' else '--dm-control ' + driver} {FILE}")
+        assert announced(dom0) == ((control if driver == "as it was" else driver) == "xenstore")
+        went_on(before, dom0.tick(NAME))
+        assert dom0.ask(NAME, "^read /mnt/a/before", "read /mnt/a/before").endswith(" one")
+        dom0.pyxl(f"save {NAME} {FILE}")
+    assert dom0.left_behind() == []
+
+
+def test_log_dirty_on_and_off(dom0: Dom0, control: str) -> None:
+    """qemu itself says what it was told: its dirty log is on, then off."""
+    before = begin(dom0, control)
+    code = (
+        "import sys; from pyxl.dm import open_dm; from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
+        "with XenHost('/dev/null') as xen, Store() as store:\n"
+        f"    model = open_dm(xen.domain({dom0.domid(NAME)}), store)\n"
+        "    for on in (True, False, True, False): model.log_dirty(on)\n"
+    )
+    dom0.run(f"cd /opt/pyxl; python3 -c {shlex.quote(code)}")
+    assert keys(dom0) == set()
+    went_on(before, dom0.tick(NAME))
+
+
+def test_stock_xl_saves_and_restores_a_guest_under_the_front(dom0: Dom0) -> None:
+    before = begin(dom0, "xenstore")
+    dom0.run(f"xl save -c {NAME} {FILE}.1")
+    went_on(before, dom0.tick(NAME))
+    dom0.run(f"xl save {NAME} {FILE}")
+    dom0.run(f"xl restore {FILE} 2>&1")
+    went_on(before, dom0.tick(NAME))
+    assert announced(dom0)
+    dom0.pyxl(f"save {NAME} {FILE}")
+    dom0.run(f"xl restore {FILE} 2>&1")
+    went_on(before, dom0.tick(NAME))
+
+
+def test_the_front_is_small_and_idle_and_ends_with_its_qemu(dom0: Dom0) -> None:
+    begin(dom0, "xenstore")
+    pid = front(dom0)
+    resident = int(dom0.run(f"awk '/VmRSS/ {{ print $2 }}' /proc/{pid}/status").stdout)
+    assert resident <= 16 << 10
+    used = f"cut -d' ' -f14,15 /proc/{pid}/stat"
+    assert dom0.run(f"{used}; sleep 5; {used}").stdout.split()[:2] == dom0.run(used).stdout.split()
+    assert int(dom0.run(f"ls /proc/{pid}/fd | wc -l").stdout) == 9
+    dom0.pyxl(f"destroy {NAME}")
+    dom0.run(f"for i in $(seq 40); do [ -d /proc/{pid} ] || exit 0; sleep 0.1; done; exit 1")
+    assert "qemu has gone" in dom0.run(f"cat /var/log/xen/qemu-dm-{NAME}.log").stdout
+
+
+def test_physmap_keys_go_with_the_guest(dom0: Dom0, control: str) -> None:
+    """Old qemus kept them; they are planted here, since a current one has none."""
+    begin(dom0, control)
+    entry = f"{root(dom0)}/physmap/a0000000"
+    dom0.run(f"xenstore-write {entry}/start_addr f0000000 {entry}/size 800000 {entry}/name vga.vram")
+    dom0.pyxl(f"save {NAME} {FILE}")
+    dom0.pyxl(f"restore -p {FILE}")
+    found = dom0.run(f"cd /; for k in start_addr size name; do xenstore-read {root(dom0)}/physmap/a0000000/$k; done").stdout
+    assert found.split() == ["f0000000", "800000", "vga.vram"]
+
+
+def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
+    """-loadvm FILE, as qemu-traditional was given it, in the place of libxl's -incoming."""
+    before = begin(dom0, "xenstore")
+    dom0.pyxl(f"save {NAME} {FILE}")
+    wrapper = (
+        "#!/bin/bash\nfor word; do if [[ $last = -incoming ]]; then set -- \"$@\" /proc/self/fd/${word#fd:}; "
+        "elif [[ $word = -incoming ]]; then set -- \"$@\" -loadvm; else set -- \"$@\" \"$word\"; fi; last=$word; shift; done\n"
+        "echo \"given: $*\" >&2\nexec /opt/pyxl/helper/pyxl-qemu-dm \"$@\"\n"
+    )
+    dom0.lab.exec("mkdir -p /root/old; cat > /root/old/pyxl-qemu-dm; chmod +x /root/old/pyxl-qemu-dm",
+                  input=wrapper.encode(), check=True)  # fmt: skip
+    dom0.run(f"sed 's|^device_model_override.*|device_model_override = \"/root/old/pyxl-qemu-dm\"|' {CONFIG} > /root/old.cfg")
+    dom0.pyxl(f"restore /root/old.cfg {FILE}")
+    went_on(before, dom0.tick(NAME))
+    assert "-loadvm /proc/self/fd/" in dom0.run(f"cat /var/log/xen/qemu-dm-{NAME}.log").stdout
+
+
+# As pyxl/dm/README.md has it.
+ORDER = """
+logdirty/ret -
+logdirty/cmd enable
+logdirty/ret enable
+logdirty/cmd -
+logdirty/ret -
+command save
+command -
+size N
+state paused
+size -
+logdirty/ret -
+logdirty/cmd disable
+logdirty/ret disable
+logdirty/cmd -
+logdirty/ret -
+command continue
+command -
+state running
+size -
+state running
+""".split("\n")[1:-1]
+
+
+def test_the_order_of_events_of_one_save(dom0: Dom0) -> None:
+    """xenstored's own record of every write to the device model's keys: `KEY VALUE`, - for a removal."""
+    begin(dom0, "xenstore")
+    dom0.run("xenstore-control logfile /root/xenstored.log; xenstore-control log on")
+    dom0.pyxl(f"save -c {NAME} {FILE}")
+    dom0.run("xenstore-control log off")
+    traced = dom0.run("grep -aE '^IN .* (WRITE|RM) ' /root/xenstored.log").stdout
+    # qemu writes its state by a path relative to its domain.
+    pattern = rf"\((?:/local/domain/0/)?device-model/{dom0.domid(NAME)}/(command|state|size|logdirty/cmd|logdirty/ret) (.*?) *\)"
+    events = [f"{key} {value or '-'}" for key, value in re.findall(pattern, traced)]
+    assert [re.sub(r"^size \d+", "size N", event) for event in events] == ORDER
+    readme = (ROOT / "pyxl/dm/README.md").read_text()
+    assert "\n".join(events_of_readme(readme)) == "\n".join(ORDER)
+
+
+def events_of_readme(text: str) -> list[str]:
+    """Return the recording in the README, without who wrote what."""
+    block = text.split("```recording\n")[1].split("```")[0]
+    return [" ".join(line.split()[1:3]) for line in block.splitlines()]
+
+
+FAILURES = [
+    ("refuses", "save: State blocked by device 0000:00:04.0"),
+    ("missing", "No such file or directory"),
+    ("empty", "it wrote no state"),
+    ("half", "the state that it wrote is not whole: 500 of 1008 bytes"),
+    ("confused", 'its state became "confused" instead of "paused"'),
+]
+
+
+def misbehave(dom0: Dom0, mode: str) -> None:
+    """Put a front that misbehaves in the place of the real one."""
+    dom0.lab.exec("cat > /root/faulty.py", input=FAULTY.read_bytes(), check=True)
+    prefix = root(dom0)
+    dom0.run(
+        f"kill -9 {front(dom0)}; (python3 /root/faulty.py {dom0.domid(NAME)} {mode} > /root/faulty.log 2>&1 &); "
+        "for i in $(seq 100); do grep -q ready /root/faulty.log && break; sleep 0.1; done"
+    )
+    assert dom0.run(f"xenstore-read {prefix}/control").stdout == "xenstore\n"
+
+
+def unharmed(dom0: Dom0, before: Tick) -> None:
+    """The guest goes on as it was, and nothing of the failed save is left."""
+    went_on(before, dom0.tick(NAME))
+    assert keys(dom0) == set()
+    assert dom0.left_behind() == []
+    assert dom0.run(f"ls {PLACE}").stdout == ""
+
+
+def test_a_device_model_that_fails_the_protocol(dom0: Dom0) -> None:
+    before = begin(dom0, "xenstore")
+    for mode, said in FAILURES:
+        if mode != FAILURES[0][0]:
+            dom0.pyxl(f"destroy {NAME}")
+            before = begin(dom0, "xenstore")
+        misbehave(dom0, mode)
+        message = dom0.refused(f"save {NAME} {FILE}")
+        assert said in message and "guest resumed, nothing written" in message, (mode, message)
+        unharmed(dom0, before)
+
+
+@pytest.mark.parametrize("mode", ["late", "twice"])
+def test_a_device_model_that_answers_late_or_twice(dom0: Dom0, mode: str) -> None:
+    """It is waited for; an answer too many harms nothing.  Its state is none that qemu wrote, so only -c tells."""
+    before = begin(dom0, "xenstore")
+    misbehave(dom0, mode)
+    dom0.pyxl(f"save -c {NAME} {FILE}")
+    dom0.run(f"rm {FILE}")
+    unharmed(dom0, before)
+
+
+def test_a_front_that_is_gone(dom0: Dom0) -> None:
+    before = begin(dom0, "xenstore")
+    dom0.run(f"kill -9 {front(dom0)}")
+    assert "it did not take the command within 10 s" in dom0.refused(f"save {NAME} {FILE}")
+    unharmed(dom0, before)
+
+
+def test_a_qemu_that_is_stopped(dom0: Dom0, control: str) -> None:
+    """It answers nothing until somebody lets it go on; then the guest is as it was."""
+    before = begin(dom0, control)
+    pid = qemu(dom0)
+    dom0.run(f"(sleep 100; kill -CONT {pid}) > /dev/null 2>&1 & kill -STOP {pid}")
+    message = dom0.refused(f"save {NAME} {FILE}")
+    assert re.search("did not answer|timed out", message), message
+    assert "guest resumed" in message
+    dom0.run(f"kill -CONT {pid}")
+    unharmed(dom0, before)
+
+
+def test_a_qemu_that_was_killed(dom0: Dom0, control: str) -> None:
+    """Nothing brings a device model back; but the guest's vcpus go on, and the message says what is wrong."""
+    begin(dom0, control)
+    dom0.run(f"kill -9 {qemu(dom0)}; sleep 1")
+    message = dom0.refused(f"save {NAME} {FILE}")
+    assert "nothing written" in message
+    assert re.search("Connection refused|No such file|closed its QMP socket", message), message
+    state = dom0.pyxl(f"list {NAME}").stdout.splitlines()[1].split()[4]
+    assert set(state) <= set("rb-"), state
+    assert dom0.run(f"ls {PLACE}").stdout == ""
