@@ -1,6 +1,6 @@
 """A device model front that misbehaves, run in dom0 in the place of one that was killed.
 
-Usage: faulty_dm.py DOMID MODE.  Takes one `save`, answers it as MODE says, and then takes `continue` properly.
+Usage: faulty_dm.py DOMID MODE.  Answers every `save` as MODE says, and everything else properly.
 """
 
 import sys
@@ -17,9 +17,12 @@ WHOLE = b"QEVM\0\0\0\3" + bytes(1000)
 
 def main() -> None:
     with pyxs.Client() as store, store.monitor() as monitor:
-        monitor.watch(f"{ROOT}/command".encode(), b"faulty")
+        monitor.watch(f"{ROOT}".encode(), b"faulty")
         print("ready", flush=True)
         for _ in monitor.wait():
+            log_dirty = store.read(f"{ROOT}/logdirty/cmd".encode(), b"")
+            if log_dirty and store.read(f"{ROOT}/logdirty/ret".encode(), b"") != log_dirty:
+                write(store, "logdirty/ret", log_dirty.decode())
             word = store.read(f"{ROOT}/command".encode(), b"")
             if not word:
                 continue
@@ -27,8 +30,8 @@ def main() -> None:
             if word == b"continue":
                 FILE.unlink(missing_ok=True)
                 write(store, "state", "running")
-                return
-            answer(store)
+            else:
+                answer(store)
 
 
 def answer(store: "pyxs.Client") -> None:
