@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from pyxl.dm.qmp_session import Session
-from pyxl.errors import DeviceModelError, PyxlError
+from pyxl.errors import DeviceModelError
 from pyxl.model import paths
 from pyxl.model.ports import Store, Watch
 from pyxl.xen.store import Store as XenStore
@@ -60,8 +60,8 @@ def main() -> None:
         with XenStore() as store:
             Front(store, to_qemu, domid, int(store.read(paths.OWN_DOMID) or 0)).run(tell)
         status = 0
-    except (PyxlError, OSError) as error:
-        _say(str(error))
+    except Exception as error:  # whatever it is: the log is the only place where it can be told
+        _say(f"{type(error).__name__}: {error}")
     finally:
         os._exit(status)
 
@@ -84,7 +84,7 @@ class Front:
     def __init__(self, store: Store, channel: socket.socket, domid: int, dm_domid: int) -> None:
         self._store = store
         self._channel = channel
-        self._session = Session(channel, domid, DEADLINE)
+        self._session = Session(channel, domid, None)  # how long qemu takes to start is libxl's to judge
         self._domid = domid
         self._root = paths.device_model(domid, dm_domid)
         self._control = paths.device_model_control(domid, dm_domid)

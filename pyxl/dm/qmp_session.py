@@ -10,14 +10,18 @@ from typing import Any
 
 from pyxl.errors import DeviceModelError
 
+#: qemu may be confined because it is not trusted: this is what it can make its reader hold in memory.
+MAX_LINE = 1 << 20
+
 
 class Session:
     """A QMP session over ``channel``, a Unix socket that it owns; OSError when the connection breaks.
 
-    ``deadline`` is for each answer, in seconds; an answer that comes later is not taken for that to the next command.
+    ``deadline`` is for each answer, in seconds, None for ever; an answer that comes later is not taken for that to
+    the next command.
     """
 
-    def __init__(self, channel: socket.socket, domid: int, deadline: float) -> None:
+    def __init__(self, channel: socket.socket, domid: int, deadline: float | None) -> None:
         self._domid = domid
         self._socket = channel
         self._socket.settimeout(deadline)
@@ -71,6 +75,8 @@ class Session:
             pass  # an event, or an answer that came too late
         if "error" in answer:
             raise DeviceModelError(self._domid, command, str(answer["error"].get("desc", answer["error"])))
+        if "return" not in answer:
+            raise ConnectionError(f"qemu's answer to {command} is none: {answer}")
         return answer["return"]
 
     def save_devices(self, state_fd: int) -> None:
@@ -92,6 +98,8 @@ class Session:
             if not got:
                 raise ConnectionResetError("qemu closed its QMP socket")
             self._pending += got
+            if len(self._pending) > MAX_LINE:
+                raise ConnectionError("qemu sent a line without an end")
         line, self._pending = self._pending.split(b"\n", 1)
         try:
             return dict(json.loads(line))

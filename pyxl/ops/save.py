@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.errors import DeviceModelError, PyxlError
+from pyxl.errors import DeviceModelError, PyxlError, StoreError
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo, ShutdownReason
@@ -206,7 +206,8 @@ class _Guest:
     def resume_after_failure(self) -> str:
         """Switch log-dirty off, resume the guest if it was suspended after all, and say how it is."""
         if self._log_dirty_on:
-            with contextlib.suppress(DeviceModelError):  # then the device model is worse off than by a dirty log
+            # Where that fails too, a log that nobody reads is the least of the device model's troubles.
+            with contextlib.suppress(DeviceModelError, StoreError):
                 self.log_dirty(False)
         domain = self._xen.domain(self._domid)
         if domain is None or domain.dying:
@@ -214,7 +215,7 @@ class _Guest:
         if domain.suspended and self.asked:
             try:
                 resume(self._xen, self._store, self._device_model, self._domid)
-            except DeviceModelError as error:
+            except (DeviceModelError, StoreError) as error:
                 return f"guest resumed, but without its device model ({error}); nothing written"
             return "guest resumed, nothing written"
         if domain.shutdown_reason is not None:

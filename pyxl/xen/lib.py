@@ -71,11 +71,6 @@ def declare(library: ctypes.CDLL, restype: object, name: str, *argtypes: object)
     return function  # type: ignore[no-any-return]
 
 
-def has(library: ctypes.CDLL, name: str) -> bool:
-    """Tell whether ``library`` exports ``name``."""
-    return hasattr(library, name)
-
-
 def failed(function: str, domid: int | None = None) -> XenError:
     """Return the error for a call that just failed and left its reason in errno."""
     return XenError(function, ctypes.get_errno(), domid)
