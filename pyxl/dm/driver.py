@@ -25,9 +25,10 @@ class Driver:
 
     def __init__(self, domain: DomainInfo, store: Store, emulator_id: int, dm_domid: int) -> None:
         self.emulator_id = emulator_id
+        self._domain = domain
         self._domid = domain.domid
-        self._uuid = domain.uuid
         self._store = store
+        self._dm_domid = dm_domid
         self._root = paths.device_model(domain.domid, dm_domid)
 
     def xenstore_data(self) -> list[tuple[str, str]]:

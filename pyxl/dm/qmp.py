@@ -49,7 +49,7 @@ class QmpDeviceModel(Driver):
     def _session(self, purpose: str, deadline: float = DEADLINE) -> Iterator[Session]:
         """Hold libxl's lock and a QMP session for the length of a with block."""
         try:
-            with _locked(Path(paths.qmp_lock(self._domid, self._uuid))):
+            with _locked(Path(paths.qmp_lock(self._domid, self._domain.uuid))):
                 session = Session(socket.socket(socket.AF_UNIX), self._domid, deadline)
                 try:
                     session.connect(paths.qmp_socket(self._domid))

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 from pyxl.dm.driver import DEADLINE, LOG_DIRTY_DEADLINE, MAX_STATE, Driver
+from pyxl.dm.qmp import QmpDeviceModel
+from pyxl.errors import DeviceModelError
 from pyxl.model import paths
 
 #: Seconds for the device model to take a command; it does so in its main loop, or not at all.
@@ -45,9 +47,23 @@ class XenstoreDeviceModel(Driver):
             self._store.remove(self._root + "/size")
 
     def resume(self) -> None:
-        if self._asked_to_stop or self._store.read(self._root + "/state") == PAUSED:
+        if not self._asked_to_stop and self._store.read(self._root + "/state") != PAUSED:
+            return
+        try:
             self._command("continue", RUNNING)
-            self._asked_to_stop = False
+        except DeviceModelError as error:
+            self._resume_without_front(error)
+        self._asked_to_stop = False
+
+    def _resume_without_front(self, error: DeviceModelError) -> None:
+        """Let upstream qemu go on over libxl's socket, as stock xl would, where who should do it has died.
+
+        :raise DeviceModelError: there is no such way; it is ``error``.
+        """
+        try:
+            QmpDeviceModel(self._domain, self._store, self.emulator_id, self._dm_domid).resume()
+        except DeviceModelError:
+            raise error from None
 
     def log_dirty(self, on: bool) -> None:
         """Switch log-dirty; an order that an earlier toolstack left half done is an error, as for libxl."""

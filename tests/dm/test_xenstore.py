@@ -9,7 +9,7 @@ from pyxl.dm import open_dm, xenstore
 from pyxl.errors import DeviceModelError, StoreError
 from pyxl.model import paths
 from pyxl.model.ports import DeviceModel
-from tests.dm.conftest import ROOT
+from tests.dm.conftest import ROOT, Guest
 from tests.fakes.host import FakeStore, running, web1
 from tests.fakes.qemu import STATE
 
@@ -79,6 +79,20 @@ def test_a_command_that_is_taken_and_not_answered_is_followed_by_continue(faulty
     faulty.does(faulty.writes(STATE), faulty.says("paused"), faulty.file.unlink, faulty.takes, faulty.says("running"))
     model.resume()
     assert faulty.store.nodes[STATE_KEY] == "running"
+
+
+def test_a_front_that_dies_in_a_save_keeps_no_qemu_stopped(faulty: Faulty, over_qmp: Guest) -> None:
+    faulty.does(faulty.writes(STATE), faulty.takes, faulty.says("paused"))
+    model = faulty.model()
+    model.stop_and_save()
+    model.resume()
+    assert over_qmp.asked() == ["cont"]
+
+
+def test_where_nobody_lets_it_go_on_the_first_error_is_told(faulty: Faulty) -> None:
+    faulty.store.nodes[STATE_KEY] = "paused"
+    with pytest.raises(DeviceModelError, match="continue: it did not take the command"):
+        faulty.model().resume()
 
 
 def test_an_answer_that_comes_twice(faulty: Faulty) -> None:

@@ -65,6 +65,17 @@ def keys(dom0: Dom0) -> set[str]:
     return {line.split()[0] for line in listed.splitlines()} & {"command", "error", "size", "cmd", "ret"}
 
 
+def in_pyxl(dom0: Dom0, code: str) -> str:
+    """Return a command line that runs ``code`` with the guest's driver as ``model``."""
+    code = (
+        "import os; from pyxl.dm import open_dm; from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
+        "with XenHost('/dev/null') as xen, Store() as store:\n"
+        f"    model = open_dm(xen.domain({dom0.domid(NAME)}), store)\n"
+        f"    {code}\n"
+    )
+    return f"cd /opt/pyxl; python3 -c {shlex.quote(code)}"
+
+
 @pytest.fixture(params=["qmp", "xenstore"])
 def control(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -94,13 +105,7 @@ def test_one_guest_s_life(dom0: Dom0, control: str) -> None:
 def test_log_dirty_on_and_off(dom0: Dom0, control: str) -> None:
     """On a running guest, twice over: each order is done, its keys are gone, and the guest goes on."""
     before = begin(dom0, control)
-    code = (
-        "import sys; from pyxl.dm import open_dm; from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
-        "with XenHost('/dev/null') as xen, Store() as store:\n"
-        f"    model = open_dm(xen.domain({dom0.domid(NAME)}), store)\n"
-        "    for on in (True, False, True, False): model.log_dirty(on)\n"
-    )
-    dom0.run(f"cd /opt/pyxl; python3 -c {shlex.quote(code)}")
+    dom0.run(in_pyxl(dom0, "[model.log_dirty(on) for on in (True, False, True, False)]"))
     assert keys(dom0) == set()
     went_on(before, dom0.tick(NAME))
 
@@ -260,6 +265,13 @@ def test_a_front_that_is_gone(dom0: Dom0) -> None:
     dom0.run(f"kill -9 {front(dom0)}")
     message = dom0.refused(f"save {NAME} {FILE}")
     assert "logdirty enable: not done within 10 s" in message and "guest still running, nothing written" in message
+    unharmed(dom0, before)
+
+
+def test_a_front_that_dies_in_a_save(dom0: Dom0) -> None:
+    """Between qemu's stop and its resume: qemu goes on over libxl's socket."""
+    before = begin(dom0, "xenstore")
+    dom0.run(in_pyxl(dom0, f"model.stop_and_save(); os.kill({front(dom0)}, 9); model.resume()"))
     unharmed(dom0, before)
 
 
