@@ -30,12 +30,14 @@ def create(dom0: Dom0) -> None:
     assert announced(dom0)
     dom0.first_tick(NAME)
     dom0.pyxl(f"save {NAME} {FRESH}")
+    dom0.run(f"cp --sparse=always {DISK} {FRESH}.disk")
 
 
 def begin(dom0: Dom0, control: str) -> Tick:
     """Have the guest running under a driver, out of a checkpoint of a fresh one: it boots once for all tests."""
-    if dom0.run(f"[ -e {FRESH} ]", check=False).status:
+    if dom0.run(f"[ -e {FRESH}.disk ]", check=False).status:
         create(dom0)
+    dom0.run(f"cp --sparse=always {FRESH}.disk {DISK}")  # a disk belongs to its memory
     dom0.pyxl(f"restore --dm-control {control} {FRESH}")
     assert announced(dom0) == (control == "xenstore")
     return dom0.tick(NAME)
