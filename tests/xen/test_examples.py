@@ -10,7 +10,7 @@ from tests.xen.conftest import ROOT, Dom0
 EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
 
 
-# One at a time: alone in the emulation a guest boots in less than half the time of two.
+# One at a time: two that boot side by side in the emulation disturb each other.
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_boots(dom0: Dom0, path: Path) -> None:
     match = re.search(r'^name\s*=\s*"([^"]+)"', path.read_text(), re.MULTILINE)
