@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,19 +112,20 @@ class Dom0:
         return parse_tick(result.stdout)
 
     def first_tick(self, name: str) -> Tick:
-        """Return a tick of a guest that boots.
+        """Return a tick of a guest that boots, or is about to: its domain is there before its console.
 
-        A kernel that the emulation makes panic on its way up is started again by the guest's monitor, once.
+        A kernel that the emulation makes panic on its way up is started again by the guest's monitor.
 
-        :raise LabLost: it never comes up.
+        :raise LabLost: it does not come up.
         """
-        tick = f"guestctl tick {name} --timeout {BOOT_SECONDS}"
-        result = self.run(tick, check=False, timeout=BOOT_SECONDS + 60)
-        if "console went away" in result.stderr:
-            result = self.run(f"sleep 15; {tick}", check=False, timeout=BOOT_SECONDS + 60)
-        if result.status:
-            raise LabLost(f"guest {name} never came up: {result.stderr}")
-        return parse_tick(result.stdout)
+        end = time.monotonic() + BOOT_SECONDS
+        while True:
+            result = self.run(f"guestctl tick {name} --timeout {BOOT_SECONDS}", check=False, timeout=BOOT_SECONDS + 60)
+            if result.status == 0:
+                return parse_tick(result.stdout)
+            if "console" not in result.stderr or time.monotonic() > end:
+                raise LabLost(f"guest {name} never came up: {result.stderr}")
+            self.run("sleep 2")
 
     def ask(self, name: str, pattern: str, words: str) -> str:
         """Give a guest a command line and return the first line that matches."""
