@@ -36,6 +36,13 @@ def test_the_helper_stands_in_libexec_and_finds_its_packages(prefix: Path) -> No
     assert (done.returncode, done.stderr[:22]) == (2, "usage: pyxl-save-helpe")
 
 
+def test_the_device_model_s_front_stands_there_too(prefix: Path) -> None:
+    front = prefix / "libexec" / "pyxl" / "pyxl-qemu-dm"
+    assert os.access(front, os.X_OK)
+    done = subprocess.run([sys.executable, "-IS", front], capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:28]) == (1, "usage: pyxl-qemu-dm -xen-dom")
+
+
 def test_pyxl_finds_the_helper_there(prefix: Path) -> None:
     packages = next(prefix.glob("lib/python3*/site-packages"))
     code = "from pyxl.ops.programs import find; import pyxl; print(pyxl.__file__); print(find('pyxl-save-helper'))"
