@@ -70,7 +70,8 @@ def keys(dom0: Dom0) -> set[str]:
 def in_pyxl(dom0: Dom0, code: str) -> str:
     """Return a command line that runs ``code`` with the guest's driver as ``model``."""
     code = (
-        "import os; from pyxl.dm import open_dm; from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
+        "import os; from pyxl.dm import open_dm; from pyxl.ops.suspend import resume, suspend\n"
+        "from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
         "with XenHost('/dev/null') as xen, Store() as store:\n"
         f"    model = open_dm(xen.domain({dom0.domid(NAME)}), store)\n"
         f"    {code}\n"
@@ -273,7 +274,9 @@ def test_a_front_that_is_gone(dom0: Dom0) -> None:
 def test_a_front_that_dies_in_a_save(dom0: Dom0) -> None:
     """Between qemu's stop and its resume: qemu goes on over libxl's socket."""
     before = begin(dom0, "xenstore")
-    dom0.run(in_pyxl(dom0, f"model.stop_and_save(); os.kill({front(dom0)}, 9); model.resume()"))
+    domid = dom0.domid(NAME)
+    dom0.run(in_pyxl(dom0, f"suspend(xen, store, {domid}); model.stop_and_save(); os.kill({front(dom0)}, 9); "
+                           f"resume(xen, store, model, {domid})"))  # fmt: skip
     unharmed(dom0, before)
 
 
