@@ -27,10 +27,6 @@ def control_shutdown(domid: int) -> str:
     return f"{LOCAL_DOMAIN}/{domid}/control/shutdown"
 
 
-def suspend_event_channel(domid: int) -> str:
-    return f"{LOCAL_DOMAIN}/{domid}/device/suspend/event-channel"
-
-
 def device_model(domid: int, dm_domid: int) -> str:
     """Return the directory of the device model that serves ``domid`` and runs in ``dm_domid``."""
     return f"{LOCAL_DOMAIN}/{dm_domid}/device-model/{domid}"

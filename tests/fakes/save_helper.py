@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(255)
     if fail == "junk":
         os.write(1, b"\x04\0\x63\0ab")
-        time.sleep(60)
+        time.sleep(60)  # hangs until it is killed, which is what the test waits for
     log(5, "starting save")
     ok = send(7, struct.pack("<II", domid, 1)) == 0
     if fail == "kill":

@@ -39,13 +39,13 @@ def answer(store: "pyxs.Client") -> None:
         write(store, "error", "State blocked by device 0000:00:04.0")
         return
     if MODE == "late":
-        time.sleep(5)
+        time.sleep(5)  # being late is what this mode is for
     if MODE != "missing":
         FILE.write_bytes({"empty": b"", "half": WHOLE[:500]}.get(MODE, WHOLE))
         write(store, "size", str(len(WHOLE)))
     write(store, "state", "confused" if MODE == "confused" else "paused")
     if MODE == "twice":
-        time.sleep(0.5)
+        time.sleep(0.5)  # the second answer comes when the first was seen
         write(store, "state", "paused")
 
 
