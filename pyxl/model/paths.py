@@ -4,6 +4,8 @@
 LOG_DIRECTORY = "/var/log/xen"
 LIB_DIRECTORY = "/var/lib/xen"
 RUN_DIRECTORY = "/var/run/xen"
+#: Where the journals of operations on guests are; it outlives a reboot, as the files that they name do.
+JOURNAL_DIRECTORY = "/var/lib/xen/pyxl"
 XL_CONF = "/etc/xen/xl.conf"
 
 LOCAL_DOMAIN = "/local/domain"

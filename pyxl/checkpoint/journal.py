@@ -1,0 +1,162 @@
+"""The journal of an operation on a guest: its lock while the process lives, what it owes when the process died.
+
+One file a guest, named by its uuid, locked with flock by the process at work.  Each line is a JSON object of facts, a
+later one wins: a line that a dying process left unfinished costs that line alone.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from pyxl.errors import PyxlError
+from pyxl.model import paths
+from pyxl.model.phases import Phase
+
+#: A journal is some ten lines; more than this was not written by pyxl.
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one operation has noted of itself.
+
+    ``domid`` is 0 while a restore or create does not know it; ``file`` is the new file beside ``target``, both empty
+    where there is none; ``after`` is what becomes of the domain at the end; ``since`` is in seconds since 1970.
+    """
+
+    operation: str
+    uuid: str
+    name: str
+    pid: int
+    since: int
+    phase: str = Phase.PREFLIGHT.name
+    domid: int = 0
+    target: str = ""
+    file: str = ""
+    helper: int = 0
+    after: str = ""
+
+    def says(self) -> str:
+        """Return who is at it, for a message: `save of "web1" (pid 4711, since 22:14:03)`."""
+        since = time.strftime("%H:%M:%S", time.localtime(self.since))
+        return f'{self.operation} of "{self.name}" (pid {self.pid}, since {since})'
+
+
+class Busy(PyxlError):
+    """Another operation on the guest is in progress; ``entry`` is what it has noted of itself."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(f"a {entry.says()} is in progress", "Wait until it is done, or interrupt it.")
+        self.entry = entry
+
+
+class Journal:
+    """The journal of one guest, held by this process until ``close``.
+
+    ``left`` is what an operation that died has noted, None where none did: until ``begin`` is called it stays noted,
+    since what it owes comes before anything else that is done to the guest.
+
+    :raise Busy: another process holds it.
+    :raise OSError: the journal's directory cannot be written to.
+    """
+
+    def __init__(self, operation: str, uuid: str, name: str, directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = directory / uuid
+        self._fd = _locked(self._path, create=True)
+        self.left = _read(self._fd)
+        self.entry = Entry(operation, uuid, name, os.getpid(), int(time.time()))
+        if self.left is None:
+            self.begin()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Note this operation, in place of one that died and now owes nothing more."""
+        os.ftruncate(self._fd, 0)
+        self.left = None
+        self._append(asdict(self.entry))
+
+    def note(self, **facts: str | int) -> None:
+        """Note facts of this operation, by the names of Entry's fields."""
+        self.entry = replace(self.entry, **facts)  # type: ignore[arg-type]
+        self._append(facts)
+
+    def close(self) -> None:
+        """Owe nothing more and let the guest go; harmless when done twice."""
+        if self._fd < 0:
+            return
+        self._path.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = -1
+
+    def _append(self, facts: dict[str, str | int]) -> None:
+        os.write(self._fd, json.dumps(facts).encode() + b"\n")
+
+
+def holder(uuid: str, directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> Entry | None:
+    """Return what the process at work on a guest has noted, None when nobody is."""
+    try:
+        os.close(_locked(directory / uuid, create=False))
+    except Busy as busy:
+        return busy.entry
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def dead(directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> Iterator[Entry]:
+    """Yield what operations whose process has died have noted."""
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        with contextlib.suppress(Busy, OSError):
+            fd = _locked(path, create=False)
+            try:
+                entry = _read(fd)
+            finally:
+                os.close(fd)
+            if entry is not None:
+                yield entry
+
+
+def _locked(path: Path, *, create: bool) -> int:
+    """Return a descriptor of the journal at ``path``, locked and still of that name.
+
+    :raise Busy: another process has it locked.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    while True:
+        fd = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            entry = _read(fd)
+            os.close(fd)
+            if entry is None:  # its holder has locked it, and not written yet
+                time.sleep(0.01)
+                continue
+            raise Busy(entry) from None
+        if os.fstat(fd).st_nlink:  # a holder that is done removes the name: then this one is nobody's lock
+            return fd
+        os.close(fd)
+
+
+def _read(fd: int) -> Entry | None:
+    """Return what stands in a journal, None where no whole entry does."""
+    facts: dict[str, str | int] = {}
+    for line in os.pread(fd, _MAX_BYTES, 0).splitlines():
+        with contextlib.suppress(ValueError, TypeError):
+            facts.update(json.loads(line))
+    known = {field.name for field in fields(Entry)}
+    try:
+        return Entry(**{key: value for key, value in facts.items() if key in known})  # type: ignore[arg-type]
+    except TypeError:
+        return None

@@ -1,0 +1,45 @@
+"""The phases of a save, a restore and a create, and what each owes from the moment that it is entered.
+
+One table for both who undo: the operation itself when it fails, and `pyxl recover` when its process died.
+"""
+
+from enum import Enum, Flag, auto
+
+
+class Owed(Flag):
+    """What has to be undone; undone in this order."""
+
+    NOTHING = 0
+    HELPER = auto()  # a save-helper is running: end it
+    LOG_DIRTY = auto()  # the device model may be reporting the pages that it writes: switch that off
+    GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
+    DOMAIN = auto()  # a domain is being built that never ran: destroy it
+    FILE = auto()  # a new file stands beside its target: remove it
+    END = auto()  # nothing is undone: what was ordered for the domain is brought to its end
+
+
+class Phase(Enum):
+    """What an operation is doing, in the words of its messages, and what it owes."""
+
+    # save
+    PREFLIGHT = ("preflight", Owed.NOTHING)
+    OPEN_FILE = ("open file", Owed.FILE | Owed.HELPER)
+    CONFIG = ("config", Owed.FILE | Owed.HELPER)
+    LOG_DIRTY = ("log-dirty", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY)
+    SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
+    DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
+    MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
+    DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
+    COMMIT = ("commit", Owed.FILE | Owed.GUEST)
+    SETTLE = ("settle", Owed.END)
+    # restore and create
+    OPEN = ("open file", Owed.NOTHING)
+    CHECK_FILE = ("check file", Owed.NOTHING)
+    BUILD = ("build", Owed.DOMAIN)
+    CHECKSUMS = ("checksums", Owed.DOMAIN)
+    MONITOR = ("monitor", Owed.DOMAIN)
+    UNPAUSE = ("unpause", Owed.END)
+
+    def __init__(self, text: str, owes: Owed) -> None:
+        self.text = text
+        self.owes = owes
