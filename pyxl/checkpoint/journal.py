@@ -17,6 +17,7 @@ from pyxl.errors import PyxlError
 from pyxl.model import paths
 from pyxl.model.phases import Phase
 
+DIRECTORY = Path(paths.JOURNAL_DIRECTORY)
 #: A journal is some ten lines; more than this was not written by pyxl.
 _MAX_BYTES = 1 << 20
 
@@ -65,7 +66,8 @@ class Journal:
     :raise OSError: the journal's directory cannot be written to.
     """
 
-    def __init__(self, operation: str, uuid: str, name: str, directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> None:
+    def __init__(self, operation: str, uuid: str, name: str, directory: Path | None = None) -> None:
+        directory = directory or DIRECTORY
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = directory / uuid
         self._fd = _locked(self._path, create=True)
@@ -93,9 +95,12 @@ class Journal:
 
     def close(self) -> None:
         """Owe nothing more and let the guest go; harmless when done twice."""
-        if self._fd < 0:
-            return
-        self._path.unlink(missing_ok=True)
+        if self._fd >= 0:
+            self._path.unlink(missing_ok=True)
+            self.leave()
+
+    def leave(self) -> None:
+        """Let the guest go with what is still owed, as if this process had died."""
         os.close(self._fd)
         self._fd = -1
 
@@ -103,10 +108,10 @@ class Journal:
         os.write(self._fd, json.dumps(facts).encode() + b"\n")
 
 
-def holder(uuid: str, directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> Entry | None:
+def holder(uuid: str, directory: Path | None = None) -> Entry | None:
     """Return what the process at work on a guest has noted, None when nobody is."""
     try:
-        os.close(_locked(directory / uuid, create=False))
+        os.close(_locked((directory or DIRECTORY) / uuid, create=False))
     except Busy as busy:
         return busy.entry
     except FileNotFoundError:
@@ -114,8 +119,9 @@ def holder(uuid: str, directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> Entry 
     return None
 
 
-def dead(directory: Path = Path(paths.JOURNAL_DIRECTORY)) -> Iterator[Entry]:
+def dead(directory: Path | None = None) -> Iterator[Entry]:
     """Yield what operations whose process has died have noted."""
+    directory = directory or DIRECTORY
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         with contextlib.suppress(Busy, OSError):
             fd = _locked(path, create=False)

@@ -51,7 +51,8 @@ class Host:
         return start
 
     def monitor_here(self, domid: int, log: Callable[[str], None]) -> None:
-        """Be the monitor of a domain, until it ends."""
+        """Be the monitor of a domain, until it ends or a signal ends this process."""
+        interrupt.restore_defaults()
         monitor(self.xen, self.store, domid, log)
 
     def _monitor_in_child(self, domid: int, name: str) -> None:

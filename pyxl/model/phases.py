@@ -7,14 +7,14 @@ from enum import Enum, Flag, auto
 
 
 class Owed(Flag):
-    """What has to be undone; undone in this order."""
+    """What has to be undone; undone in this order: the guest first, whatever else may hang."""
 
     NOTHING = 0
-    HELPER = auto()  # a save-helper is running: end it
-    LOG_DIRTY = auto()  # the device model may be reporting the pages that it writes: switch that off
     GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
-    DOMAIN = auto()  # a domain is being built that never ran: destroy it
-    FILE = auto()  # a new file stands beside its target: remove it
+    LOG_DIRTY = auto()  # the device model may be reporting the pages that it writes: switch that off
+    HELPER = auto()  # a save-helper may be running: end it
+    DOMAIN = auto()  # a domain that never ran is being built: destroy it
+    FILE = auto()  # a new file may stand beside its target: remove it
     END = auto()  # nothing is undone: what was ordered for the domain is brought to its end
 
 

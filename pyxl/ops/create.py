@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from pyxl.checkpoint.journal import Journal
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import Hypervisor, Store
-from pyxl.ops.interrupt import held
+from pyxl.ops.background import Background
+from pyxl.ops.interrupt import last_chance
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
 from pyxl.ops.undo import Undo
@@ -21,32 +24,54 @@ def create(
     :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
     """
     with Undo(f'create "{config.name}"') as undo:
-        undo.step = "preflight"
+        undo.keep(Journal("create", config.uuid, config.name))
         can_be_built(xen, store, config)
-        undo.step = "build"
+        undo.enter(Phase.BUILD)
         report.step("building the domain")
-        with held():
-            domid = xen.create(config.to_json())
-            owe_destroy(xen, undo, domid)
+        building = Building(xen, undo, config.uuid, lambda: xen.create(config.to_json()))
+        domid = building.result()
         start(xen, undo, domid, paused, start_monitor)
     return domid
 
 
-def owe_destroy(xen: Hypervisor, undo: Undo, domid: int) -> None:
-    """Owe the destruction of a domain that was just built."""
+class Building(Background[int]):
+    """libxl at work on a domain of ``uuid``, from now on; its undo is owed from now on too.
 
-    def destroy() -> str:
-        xen.destroy(domid)
-        return f"domain {domid} destroyed"
+    ``cut`` is how to make libxl give up before its time, where there is a way.
+    """
 
-    undo.owe(destroy)
+    def __init__(
+        self, xen: Hypervisor, undo: Undo, uuid: str, build: Callable[[], int], cut: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(build)
+        self._xen = xen
+        self._uuid = uuid
+        self._cut = cut
+        undo.by(Owed.DOMAIN, self._destroy)
+        self.start()
+
+    def _destroy(self) -> str | None:
+        """Wait until libxl is done, and destroy what it has left: a domain, or half of one."""
+        if self._cut is not None:
+            self._cut()
+        self.join()
+        left = [domain.domid for domain in self._xen.domains() if domain.uuid == self._uuid and not domain.dying]
+        return ", ".join(destroy(self._xen, domid) for domid in left) or None
 
 
 def start(xen: Hypervisor, undo: Undo, domid: int, paused: bool, start_monitor: Callable[[int], None] | None) -> None:
     """Put a newly built domain under its monitor and let it run."""
-    undo.step = "monitor"
+    undo.enter(Phase.MONITOR, domid=domid)
     if start_monitor is not None:
         start_monitor(domid)
-    undo.step = "unpause"
+    last_chance()
+    undo.by(Owed.END, lambda: destroy(xen, domid))
+    undo.enter(Phase.UNPAUSE)
     if not paused:
         xen.unpause(domid)
+
+
+def destroy(xen: Hypervisor, domid: int) -> str:
+    """Destroy a domain that never ran, and say so."""
+    xen.destroy(domid)
+    return f"domain {domid} destroyed"

@@ -20,8 +20,12 @@ OK = {"suspend": 1, "switch_qemu_logdirty": 0}
 REFUSED = {"suspend": 0, "switch_qemu_logdirty": -1}
 #: Seconds that a helper told to stop may take to clean up behind libxc.
 CANCEL_SECONDS = 10.0
+#: Seconds that a killed one may take to go: it cannot while it waits for a disk.
+KILL_SECONDS = 10.0
+#: Seconds without a byte written after which a helper is taken for stopped: the guest waits for it, suspended.
+STALL_SECONDS = 60.0
 _WARNING = 7  # log level from which a line is shown when the helper fails
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.25
 
 
 class SaveHelper:
@@ -42,7 +46,7 @@ class SaveHelper:
         ]
         # In a process group of its own a Ctrl-C does not reach it: it is cancelled in order, or not at all.
         environment = {**os.environ, "PYXL_SAVE_HELPER_QUIET": "1"}
-        self._pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
+        self.pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
         os.close(to_child)
         os.close(from_child)
 
@@ -52,12 +56,12 @@ class SaveHelper:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def serve(self, handlers: Mapping[str, Handler], tick: Callable[[], None], interval: float | None) -> None:
+    def serve(self, handlers: Mapping[str, Handler], tick: Callable[[], int], interval: float) -> None:
         """Answer the helper's requests until it has written the whole stream.
 
-        ``tick`` is called about every ``interval`` seconds, not at all when that is None.
+        ``tick`` is called about every ``interval`` seconds, and returns how many bytes were written so far.
 
-        :raise HelperError: libxc failed, or the helper died or broke the protocol.
+        :raise HelperError: libxc failed, or the helper died, stalls, or broke the protocol.
         """
         while True:
             name, values = self._receive(tick, interval)
@@ -76,35 +80,38 @@ class SaveHelper:
 
     def close(self) -> None:
         """End a helper that is still running: first asking, so that libxc cleans up, then killing."""
-        if self._pid:
+        if self.pid:
             self._signal(signal.SIGTERM)
             end = time.monotonic() + CANCEL_SECONDS
             try:
                 while time.monotonic() < end:
-                    name, _ = self._receive(lambda: None, None, end)
+                    name, _ = self._receive(lambda: 0, _POLL_SECONDS, end)
                     # Its clean-up asks for log-dirty off, which its owner does himself; everything else is refused.
                     self._reply(0 if name in ("complete", "switch_qemu_logdirty") else REFUSED.get(name, 0))
             except (HelperError, OSError):
                 pass  # its end of the pipe is closed, or it will not answer: either way it goes now
             self._signal(signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
+            self._reap()
         for fd in (self._replies, self._messages):
             if fd >= 0:
                 os.close(fd)
         self._replies = self._messages = -1
 
     def _receive(
-        self, tick: Callable[[], None], interval: float | None, end: float | None = None
+        self, tick: Callable[[], int], interval: float, end: float | None = None
     ) -> tuple[str, list[messages.Value]]:
         """Return the next message that is no log line."""
         poll = select.poll()
         poll.register(self._messages, select.POLLIN)
+        written, since = -1, time.monotonic()
         while True:
-            while not poll.poll(1000 * (interval or _POLL_SECONDS)):
-                if interval is not None:
-                    tick()
-                if end is not None and time.monotonic() > end:
+            while not poll.poll(1000 * interval):
+                now = time.monotonic()
+                if (done := tick()) != written:
+                    written, since = done, now
+                elif now - since > STALL_SECONDS:
+                    raise HelperError(self._blame(f"the save-helper has written nothing for {STALL_SECONDS:.0f} s"))
+                if end is not None and now > end:
                     raise HelperError("the save-helper did not stop when it was told to")
             (length,) = messages.LENGTH.unpack(self._exactly(messages.LENGTH.size))
             try:
@@ -136,17 +143,29 @@ class SaveHelper:
 
     def _join(self, result: int, errnum: int) -> None:
         """Wait for the exit of a helper that has reported its result."""
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
         if result:
             raise HelperError(self._blame(f"xc_domain_save: {os.strerror(errnum)}"))
         if code := os.waitstatus_to_exitcode(status):
             raise HelperError(self._blame(f"the save-helper ended with status {code}"))
 
+    def _reap(self) -> None:
+        """Wait for a helper that was killed.
+
+        :raise HelperError: it hangs in the kernel, as one that waits for a dead disk does.
+        """
+        end = time.monotonic() + KILL_SECONDS
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > end:
+                raise HelperError(f"the save-helper (pid {self.pid}) does not end: it waits for the disk")
+            time.sleep(0.01)
+        self.pid = 0
+
     def _blame(self, what: str) -> str:
         return f"{what}: {'; '.join(self._said[-3:])}" if self._said else what
 
     def _signal(self, number: signal.Signals) -> None:
-        if not self._pid:
+        if not self.pid:
             raise Bug("signal to a save-helper that has ended")
-        os.kill(self._pid, number)
+        os.kill(self.pid, number)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: an operation is interrupted where it can be undone, and held where it cannot."""
+"""Ctrl-C, SIGTERM and SIGHUP: an operation is interrupted once, where it can be undone, and held where it cannot."""
 
 import signal
 from collections.abc import Iterator
@@ -11,10 +11,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class _State:
     held = 0
     asked = False
+    raised = False
 
 
 def install() -> None:
-    """From now on these signals raise KeyboardInterrupt, outside of the blocks below."""
+    """From now on the first of these signals raises KeyboardInterrupt, outside of the blocks below.
+
+    Later ones do nothing: by then the undo is under way, and an undo that is itself interrupted loses guests.
+    """
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, _on_signal)
@@ -29,8 +33,19 @@ def restore_defaults() -> None:
 def _on_signal(_number: int, _frame: FrameType | None) -> None:
     _State.asked = True
     if not _State.held:
-        _State.asked = False
+        _raise()
+
+
+def _raise() -> None:
+    if _State.asked and not _State.raised:
+        _State.raised = True
         raise KeyboardInterrupt
+
+
+def last_chance() -> None:
+    """Raise the interrupt that was held; one that comes later comes too late, and does nothing."""
+    _raise()
+    _State.raised = True
 
 
 @contextmanager
@@ -41,9 +56,8 @@ def held() -> Iterator[None]:
         yield
     finally:
         _State.held -= 1
-    if _State.asked and not _State.held:
-        _State.asked = False
-        raise KeyboardInterrupt
+    if not _State.held:
+        _raise()
 
 
 @contextmanager

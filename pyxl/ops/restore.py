@@ -4,21 +4,21 @@ Everything that can be known before a domain is built is checked before a domain
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.source import Source
 from pyxl.errors import UnsupportedStream
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.phases import Phase
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
-from pyxl.ops.create import owe_destroy, start
-from pyxl.ops.interrupt import held
+from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
 from pyxl.ops.undo import Undo
@@ -43,6 +43,15 @@ class Checkpoint:
     size: int
     header: xl_header.XlHeader
 
+    def passed(self) -> int:
+        """Return how many bytes libxl and the save-helper have read so far."""
+        return os.lseek(self.fd, 0, os.SEEK_CUR) if self.size else 0
+
+    def cut(self) -> None:
+        """Have whoever reads the stream meet its end at once: the offset is shared with all of them."""
+        if self.size:
+            os.lseek(self.fd, 0, os.SEEK_END)
+
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
@@ -52,10 +61,10 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     """
     with ExitStack() as opened:
         with Undo(f"restore {path}") as undo:
-            undo.step = "open file"
+            undo.enter(Phase.OPEN)
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             opened.callback(os.close, fd)
-            undo.step = "check file"
+            undo.enter(Phase.CHECK_FILE)
             source = Source(fd)
             header = xl_header.parse(source.take)
             if not header.is_v2:
@@ -78,34 +87,16 @@ def restore(
     """
     started = time.monotonic()
     with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
-        undo.step = "preflight"
+        undo.keep(Journal("restore", config.uuid, config.name))
         can_be_built(xen, store, config)
-        undo.step = "build"
+        undo.enter(Phase.BUILD, target=str(checkpoint.path))
         report.step("restoring memory")
-        with _progress(checkpoint, report), held():
-            domid = xen.restore(config.to_json(), checkpoint.fd, programs.find(programs.SAVE_HELPER))
-            owe_destroy(xen, undo, domid)
+        helper = programs.find(programs.SAVE_HELPER)
+        building = Building(
+            xen, undo, config.uuid, lambda: xen.restore(config.to_json(), checkpoint.fd, helper), checkpoint.cut
+        )
+        domid = building.result(lambda: report.progress(checkpoint.passed(), checkpoint.size), report.interval)
+        report.progress(checkpoint.size, checkpoint.size)
+        undo.enter(Phase.CHECKSUMS)
         start(xen, undo, domid, paused, start_monitor)
     return Restored(domid, config.name, checkpoint.size, time.monotonic() - started)
-
-
-@contextmanager
-def _progress(checkpoint: Checkpoint, report: Report) -> Iterator[None]:
-    """Tell how far the helper has read, from a thread: libxl holds this one until it is done."""
-    if report.interval is None or not checkpoint.size:
-        yield
-        return
-    over = threading.Event()
-
-    def tell() -> None:
-        while not over.wait(report.interval):
-            report.progress(os.lseek(checkpoint.fd, 0, os.SEEK_CUR), checkpoint.size)
-
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    try:
-        yield
-        report.progress(checkpoint.size, checkpoint.size)
-    finally:
-        over.set()
-        teller.join()

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.errors import DeviceModelError, PyxlError, StoreError
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.ops.background import Background
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
-from pyxl.ops.interrupt import held
+from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
 from pyxl.ops.report import Report
-from pyxl.ops.suspend import needs_help, resume, suspend
+from pyxl.ops.suspend import needs_help, resume, suspend, withdraw
 from pyxl.ops.undo import Undo
 
 #: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
@@ -75,65 +78,76 @@ def save(
     name = name_of(store, domid)
     suspended_at = started
     with Undo(f'save {domid} "{name}"') as undo:
-        undo.step = "preflight"
+        undo.keep(Journal("save", order.domain.uuid, name))
+        undo.note(domid=domid, after=order.after.name)
         preflight(xen, store, order)
         device_model = open_dm(order.domain, store)
-
-        undo.step = "open file"
         guest = _Guest(xen, store, device_model, domid)
+        undo.by(Owed.GUEST, guest.resume_after_failure)
+        undo.by(Owed.LOG_DIRTY, guest.log_dirty_off)
+
+        undo.enter(Phase.OPEN_FILE, target=str(order.target.resolve()))
         with held():
             file = NewFile(order.target)
-            undo.owe(file.close)
-            undo.owe(guest.resume_after_failure)
+            undo.by(Owed.FILE, lambda: _discard(file, undo.phase))
             helper = SaveHelper(file.fd, domid, report.log)
-            undo.owe(helper.close)
+            undo.by(Owed.HELPER, helper.close)
+        undo.note(helper=helper.pid)
 
-        undo.step = "config"
+        undo.enter(Phase.CONFIG)
         config = order.config or GuestConfig(xen.config_json(domid), f"domain {domid}")
         config.set_domid(domid if order.keep_domid else 0)
         file.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
+        device_state: list[bytes] = []
+
         def suspend_guest() -> int:
             nonlocal suspended_at
-            undo.step = "suspend"
+            undo.enter(Phase.SUSPEND)
             report.step("suspending the guest")
             suspended_at = time.monotonic()
-            guest.asked = True
             suspend(xen, store, domid)
-            undo.step = "device model"
-            guest.save_device_model()
-            undo.step = "memory"
+            undo.enter(Phase.DEVICE_MODEL)
+            if device_model is not None:
+                device_state.append(device_model.stop_and_save())
+            undo.enter(Phase.MEMORY)
             report.step("writing memory")
             return OK["suspend"]
 
         def log_dirty(_domid: int, enable: int) -> int:
-            guest.log_dirty(bool(enable))
+            if device_model is not None:
+                device_model.log_dirty(bool(enable))
             return OK["switch_qemu_logdirty"]
 
-        undo.step = "memory"
+        undo.enter(Phase.LOG_DIRTY)
         expected = order.domain.memory_kb * 1024
         pace = _Pace(file, expected, report)
         requests: dict[str, Handler] = {"suspend": suspend_guest, "switch_qemu_logdirty": log_dirty}
         helper.serve(requests, pace.tick, report.interval or WRITEBACK_SECONDS)
         helper.close()
 
-        undo.step = "device model state"
+        undo.enter(Phase.DEVICE_MODEL_STATE)
         if device_model is not None:
             if keys := device_model.xenstore_data():
                 file.write(libxl_v2.emulator_xenstore_data(device_model.emulator_id, keys))
-            file.write(libxl_v2.emulator_context(device_model.emulator_id, guest.device_state))
+            file.write(libxl_v2.emulator_context(device_model.emulator_id, device_state[0]))
         file.write(libxl_v2.end())
         size = file.size()
 
-        undo.step = "commit"
+        undo.enter(Phase.COMMIT)
         report.step("waiting for the disk")
         report.progress(size, size)
-        file.sync()
-        with held():
-            file.commit()
-            undo.settled()
-            undo.step = f"{order.target} is whole, but the domain is not {order.after.value}"
+        syncing = Background(file.sync)
+        syncing.start()
+        syncing.result()
+        last_chance()
+        file.commit()
+        undo.enter(Phase.SETTLE)
+        try:
             guest.settle(order.after)
+        except PyxlError as error:
+            said = f"{order.target} is whole, but the domain is not {order.after.value}: {error}"
+            raise PyxlError(said, "`pyxl recover` does what is left to do.") from error
         file.close()
         ended = time.monotonic()
     return Saved(name, size, ended - started, ended - suspended_at)
@@ -172,27 +186,20 @@ def preflight(xen: Hypervisor, store: Store, order: SaveOrder) -> None:
         raise PyxlError(f"{directory} has {free} MiB free, the checkpoint needs up to {needed >> 20} MiB")
 
 
+def _discard(file: NewFile, phase: Phase) -> str:
+    """Close a new file that does not become a checkpoint; whether the guest was asked anything yet is the phase's."""
+    file.close()
+    return "nothing written" if Owed.GUEST in phase.owes else "guest still running, nothing written"
+
+
 class _Guest:
-    """The guest between the suspend request and the end of the save: what was done to it, and how to undo it."""
+    """The guest between the suspend request and the end of the save, and how to let it go on."""
 
     def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
         self._xen = xen
         self._store = store
         self._device_model = device_model
         self._domid = domid
-        self.asked = False
-        self.device_state = b""
-        self._log_dirty_on = False
-
-    def log_dirty(self, on: bool) -> None:
-        if self._device_model is not None:
-            self._log_dirty_on = True  # owed from here, and even where switching it off fails
-            self._device_model.log_dirty(on)
-            self._log_dirty_on = on
-
-    def save_device_model(self) -> None:
-        if self._device_model is not None:
-            self.device_state = self._device_model.stop_and_save()
 
     def settle(self, after: After) -> None:
         """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
@@ -204,23 +211,26 @@ class _Guest:
         resume(self._xen, self._store, self._device_model, self._domid)
 
     def resume_after_failure(self) -> str:
-        """Switch log-dirty off, resume the guest if it was suspended after all, and say how it is."""
-        if self._log_dirty_on:
-            # Where that fails too, a log that nobody reads is the least of the device model's troubles.
-            with contextlib.suppress(DeviceModelError, StoreError):
-                self.log_dirty(False)
+        """Withdraw a request that still stands, resume the guest if it is suspended, and say how it is."""
         domain = self._xen.domain(self._domid)
         if domain is None or domain.dying:
-            return "the domain is gone, nothing written"
-        if domain.suspended and self.asked:
+            return "the domain is gone"
+        if domain.suspended:
             try:
                 resume(self._xen, self._store, self._device_model, self._domid)
             except (DeviceModelError, StoreError) as error:
-                return f"guest resumed, but without its device model ({error}); nothing written"
-            return "guest resumed, nothing written"
+                return f"guest resumed, but {error}"
+            return "guest resumed"
         if domain.shutdown_reason is not None:
-            return "the guest has shut down, nothing written"
-        return "guest still running, nothing written"
+            return "the guest has shut down"
+        withdraw(self._store, self._domid)
+        return "guest still running"
+
+    def log_dirty_off(self) -> None:
+        """Have the device model keep no log any more; where that fails too, it is the least of its troubles."""
+        if self._device_model is not None:
+            with contextlib.suppress(DeviceModelError, StoreError):
+                self._device_model.log_dirty(False)
 
 
 class _Pace:
@@ -232,7 +242,7 @@ class _Pace:
         self._report = report
         self._written_back = 0
 
-    def tick(self) -> None:
+    def tick(self) -> int:
         done = self._file.size()
         # Asking the kernel to write early keeps the fsync at the end short, while the guest waits suspended.
         if done > self._written_back:
@@ -240,3 +250,4 @@ class _Pace:
             self._written_back = done
         if self._report.interval is not None:
             self._report.progress(done, max(self._expected, done))
+        return done

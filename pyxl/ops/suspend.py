@@ -13,6 +13,7 @@ from pyxl.model.ports import DeviceModel, Hypervisor, Store
 #: Seconds for the guest to acknowledge, then for it to be suspended; as libxl's.
 ACKNOWLEDGE_SECONDS = 60.0
 SUSPEND_SECONDS = 60.0
+REQUEST = "suspend"
 PARAM_CALLBACK_IRQ = 0
 PARAM_ACPI_S_STATE = 14
 
@@ -45,6 +46,11 @@ def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
             released.wait(left)
 
 
+def withdraw(store: Store, domid: int) -> bool:
+    """Take back a suspend request that the guest has not acknowledged; False where there is none."""
+    return store.write_if(paths.control_shutdown(domid), REQUEST, "")
+
+
 def resume(xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
     """Let a suspended guest go on in place: device model first, then its vcpus, as libxl does.
 
@@ -59,19 +65,15 @@ def resume(xen: Hypervisor, store: Store, device_model: DeviceModel | None, domi
 
 
 def _ask(store: Store, domid: int) -> None:
-    """Write the request and wait for the guest to take it; a request that is not taken is withdrawn."""
+    """Write the request and wait for the guest to take it."""
     path = paths.control_shutdown(domid)
     with store.watch(path) as changed:
-        store.write(path, "suspend")
+        store.write(path, REQUEST)
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
-        try:
-            while store.read(path) == "suspend" and (left := deadline - time.monotonic()) > 0:
-                changed.wait(left)
-        except BaseException:
-            store.write_if(path, "suspend", "")
-            raise
+        while store.read(path) == REQUEST and (left := deadline - time.monotonic()) > 0:
+            changed.wait(left)
     # A guest that takes the request at the last moment wins: then there is nothing to withdraw.
-    if store.write_if(path, "suspend", ""):
+    if withdraw(store, domid):
         raise GuestError(
             f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
             "Are its PV drivers alive?  Its console may tell.",

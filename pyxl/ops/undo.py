@@ -1,52 +1,85 @@
-"""The undo order: what is owed when an operation fails, from the moment that it is owed."""
+"""The undo order: what an operation owes when it fails, by the table of its phases."""
 
 from collections.abc import Callable
 
+from pyxl.checkpoint.journal import Journal
 from pyxl.errors import OperationError, PyxlError
+from pyxl.model.phases import Owed, Phase
 from pyxl.ops.interrupt import ignored
 
 
 class Undo:
-    """Undo steps, run last one first when the with block fails.
+    """The undo of one operation, run when its with block fails: what its phase owes, in Owed's order.
 
-    ``step`` is what the operation is doing, for the message: `save 7 "web1": STEP: cause; what was undone`.
+    The message is `save 7 "web1": PHASE: cause; what was undone`.  From ``keep`` on, each phase is noted in the
+    journal, so that somebody else can undo it should this process die.
     """
 
     def __init__(self, subject: str) -> None:
         self._subject = subject
-        self._owed: list[Callable[[], str | None]] = []
-        self.step = ""
+        self._steps: dict[Owed, Callable[[], str | None]] = {}
+        self._journal: Journal | None = None
+        self.phase = Phase.PREFLIGHT
 
-    def owe(self, undo: Callable[[], str | None]) -> None:
-        """Owe ``undo``, which says in a few words what it did ("guest resumed"), or nothing."""
-        self._owed.append(undo)
+    def keep(self, journal: Journal) -> None:
+        """Note phases in ``journal`` from now on; it is closed with the operation."""
+        self._journal = journal
 
-    def settled(self) -> None:
-        """Owe nothing more: the operation has come too far to be undone, and need not be."""
-        self._owed.clear()
+    def enter(self, phase: Phase, **facts: str | int) -> None:
+        """Enter a phase: what it owes is owed from now on; ``facts`` are what undoing it takes to know."""
+        self.phase = phase
+        self.note(phase=phase.name, **facts)
+
+    def note(self, **facts: str | int) -> None:
+        """Note what else undoing takes to know, by the names of the journal's Entry."""
+        if self._journal is not None:
+            self._journal.note(**facts)
+
+    def by(self, owed: Owed, step: Callable[[], str | None]) -> None:
+        """Undo ``owed`` by ``step``, which says in a few words what it did ("guest resumed"), or nothing."""
+        self._steps[owed] = step
 
     def __enter__(self) -> "Undo":
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None:
-            self._owed.clear()
+            self._close(all_is_done=True)
             return
-        done: list[str] = []
         with ignored():
-            while self._owed:
-                try:
-                    said = self._owed.pop()()
-                except (PyxlError, OSError) as failure:
-                    said = f"but not undone: {failure}"
-                if said:
-                    done.append(said)
+            said, all_is_done = self._run()
+            self._close(all_is_done=all_is_done)
         if isinstance(error, KeyboardInterrupt):
             cause = "interrupted"
         elif (isinstance(error, PyxlError) and not error.traceback) or isinstance(error, OSError):
             cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         else:
             return
-        where = f"{self._subject}: {self.step}: {cause}" if self.step else f"{self._subject}: {cause}"
         hint = error.hint if isinstance(error, PyxlError) else ""
-        raise OperationError("; ".join([where, *done]), hint) from error
+        where = f"{self._subject}: {self.phase.text}: {cause}"
+        raise OperationError("; ".join([where, *([", ".join(said)] if said else [])]), hint) from error
+
+    def _run(self) -> tuple[list[str], bool]:
+        """Undo what the phase owes; return what is to be said of it, and whether all of it was done."""
+        said: list[str] = []
+        all_is_done = True
+        for owed in self.phase.owes:
+            if owed not in self._steps:  # its phase failed before there was anything to undo, or there is no undo
+                all_is_done = all_is_done and owed is not Owed.END
+                continue
+            try:
+                done = self._steps[owed]()
+            except (PyxlError, OSError) as failure:
+                done = f"but not undone: {failure}"
+                all_is_done = False
+            if done:
+                said.append(done)
+        return said, all_is_done
+
+    def _close(self, *, all_is_done: bool) -> None:
+        """Let the guest go; what is still owed stays in the journal, for `pyxl recover`."""
+        if self._journal is not None:
+            if all_is_done:
+                self._journal.close()
+            else:
+                self._journal.leave()
