@@ -181,7 +181,7 @@ class Front:
         self._file.unlink(missing_ok=True)
         fd = os.open(self._file, flags, 0o600)
         try:
-            self._session.save_devices(fd)
+            self._session.save_devices(fd, DEADLINE)
             return os.fstat(fd).st_size
         except BaseException:
             self._file.unlink(missing_ok=True)

@@ -9,9 +9,10 @@ from pyxl.model.ports import Store
 
 EMULATOR_QEMU_TRADITIONAL = 1
 EMULATOR_QEMU_UPSTREAM = 2
-#: Seconds for one command, as libxl allows a device model to start or resume.
+#: Seconds for writing the device state, as libxl allows a device model to start or resume.
 DEADLINE = 60.0
-LOG_DIRTY_DEADLINE = 10.0
+#: Seconds for any other answer: it comes within milliseconds, and the guest may be waiting, suspended.
+ANSWER_DEADLINE = 10.0
 #: A state is some 100 KiB; this is what pyxl will hold in memory.
 MAX_STATE = 256 << 20
 _LOG_LINES = 3

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyxl.dm.driver import DEADLINE, LOG_DIRTY_DEADLINE, Driver
+from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, Driver
 from pyxl.dm.qmp_session import Session
 from pyxl.model import paths
 
-#: Seconds to wait for the socket's lock: whoever holds it has QMP deadlines of its own.
-LOCK_DEADLINE = 60.0
+#: Seconds to wait for the socket's lock: it is held for single commands, not for a whole save.
+LOCK_DEADLINE = 10.0
 
 
 class QmpDeviceModel(Driver):
@@ -30,7 +30,7 @@ class QmpDeviceModel(Driver):
             give = os.open(f"/proc/self/fd/{keep}", os.O_WRONLY)
             try:
                 with self._session("xen-save-devices-state") as session:
-                    session.save_devices(give)
+                    session.save_devices(give, DEADLINE)
             finally:
                 os.close(give)
             return self._checked(os.pread(keep, os.fstat(keep).st_size, 0))
@@ -42,15 +42,15 @@ class QmpDeviceModel(Driver):
             session.execute("cont")
 
     def log_dirty(self, on: bool) -> None:
-        with self._session("xen-set-global-dirty-log", LOG_DIRTY_DEADLINE) as session:
+        with self._session("xen-set-global-dirty-log") as session:
             session.execute("xen-set-global-dirty-log", {"enable": on})
 
     @contextmanager
-    def _session(self, purpose: str, deadline: float = DEADLINE) -> Iterator[Session]:
+    def _session(self, purpose: str) -> Iterator[Session]:
         """Hold libxl's lock and a QMP session for the length of a with block."""
         try:
             with _locked(Path(paths.qmp_lock(self._domid, self._domain.uuid))):
-                session = Session(socket.socket(socket.AF_UNIX), self._domid, deadline)
+                session = Session(socket.socket(socket.AF_UNIX), self._domid, ANSWER_DEADLINE)
                 try:
                     session.connect(paths.qmp_socket(self._domid))
                     yield session

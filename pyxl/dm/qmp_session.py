@@ -79,18 +79,23 @@ class Session:
             raise ConnectionError(f"qemu's answer to {command} is none: {answer}")
         return answer["return"]
 
-    def save_devices(self, state_fd: int) -> None:
+    def save_devices(self, state_fd: int, seconds: float) -> None:
         """Stop qemu and have it write its device state to ``state_fd``, a descriptor that is open for writing only.
 
-        No path is named, so that a confined qemu can do it too.
+        The writing may take ``seconds``.  No path is named, so that a confined qemu can do it too.
         """
         self.execute("stop")
         fdset = self.execute("add-fd", send_fd=state_fd)["fdset-id"]
+        usual = self._socket.gettimeout()
+        self._socket.settimeout(seconds)
         try:
             # Not live: another qemu will not take over this one's disk images before it has ended.
             self.execute("xen-save-devices-state", {"filename": f"/dev/fdset/{fdset}", "live": False})
-        finally:
+        except DeviceModelError:  # a qemu that does not answer is asked nothing more
             self.execute("remove-fd", {"fdset-id": fdset})
+            raise
+        self._socket.settimeout(usual)
+        self.execute("remove-fd", {"fdset-id": fdset})
 
     def _message(self) -> dict[str, Any]:
         while b"\n" not in self._pending:

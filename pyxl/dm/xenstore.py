@@ -8,13 +8,11 @@ import os
 import time
 from pathlib import Path
 
-from pyxl.dm.driver import DEADLINE, LOG_DIRTY_DEADLINE, MAX_STATE, Driver
+from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, MAX_STATE, Driver
 from pyxl.dm.qmp import QmpDeviceModel
 from pyxl.errors import DeviceModelError
 from pyxl.model import paths
 
-#: Seconds for the device model to take a command; it does so in its main loop, or not at all.
-TAKE_DEADLINE = 10.0
 RUNNING, PAUSED = "running", "paused"
 
 
@@ -80,13 +78,13 @@ class XenstoreDeviceModel(Driver):
         with self._store.watch(self._root) as changed:
             self._forget_error()
             self._store.together(write_order)
-            end = time.monotonic() + LOG_DIRTY_DEADLINE
+            end = time.monotonic() + ANSWER_DEADLINE
             try:
                 while self._store.read(done) != wanted:
                     self._raise_its_error(f"logdirty {wanted}")
                     left = end - time.monotonic()
                     if left <= 0:
-                        said = f"not done within {LOG_DIRTY_DEADLINE:.0f} s{self._last_words()}"
+                        said = f"not done within {ANSWER_DEADLINE:.0f} s{self._last_words()}"
                         raise self._error(f"logdirty {wanted}", said)
                     changed.wait(left)
             finally:
@@ -118,7 +116,7 @@ class XenstoreDeviceModel(Driver):
                     return
                 if now not in (before, RUNNING, PAUSED):
                     raise self._error(word, f'its state became "{now}" instead of "{wanted}"')
-                end = begun + (DEADLINE if taken else TAKE_DEADLINE)
+                end = begun + (DEADLINE if taken else ANSWER_DEADLINE)
                 left = end - time.monotonic()
                 if left > 0:
                     changed.wait(left)
@@ -126,7 +124,7 @@ class XenstoreDeviceModel(Driver):
                     said = f'it took the command, but was still "{now}" after {DEADLINE:.0f} s{self._last_words()}'
                     raise self._error(word, said)
                 elif self._withdrawn(order, word):
-                    said = f"it did not take the command within {TAKE_DEADLINE:.0f} s{self._last_words()}"
+                    said = f"it did not take the command within {ANSWER_DEADLINE:.0f} s{self._last_words()}"
                     raise self._error(word, said)
 
     def _withdrawn(self, order: str, word: str) -> bool:

@@ -25,7 +25,7 @@ from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
 from pyxl.ops.report import Report
 from pyxl.ops.suspend import needs_help, resume, suspend, withdraw
-from pyxl.ops.undo import Undo
+from pyxl.ops.undo import StillOwed, Undo
 
 #: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
 STREAM_OVERHEAD = 16 << 20
@@ -147,7 +147,7 @@ def save(
             guest.settle(order.after)
         except PyxlError as error:
             said = f"{order.target} is whole, but the domain is not {order.after.value}: {error}"
-            raise PyxlError(said, "`pyxl recover` does what is left to do.") from error
+            raise PyxlError(said) from error
         file.close()
         ended = time.monotonic()
     return Saved(name, size, ended - started, ended - suspended_at)
@@ -219,7 +219,7 @@ class _Guest:
             try:
                 resume(self._xen, self._store, self._device_model, self._domid)
             except (DeviceModelError, StoreError) as error:
-                return f"guest resumed, but {error}"
+                raise StillOwed(f"guest resumed, but {error}") from error
             return "guest resumed"
         if domain.shutdown_reason is not None:
             return "the guest has shut down"

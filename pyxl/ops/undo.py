@@ -8,6 +8,10 @@ from pyxl.model.phases import Owed, Phase
 from pyxl.ops.interrupt import ignored
 
 
+class StillOwed(PyxlError):
+    """An undo step did what it could, and says what; the rest stays in the journal."""
+
+
 class Undo:
     """The undo of one operation, run when its with block fails: what its phase owes, in Owed's order.
 
@@ -56,6 +60,8 @@ class Undo:
         else:
             return
         hint = error.hint if isinstance(error, PyxlError) else ""
+        if not all_is_done:
+            hint = hint or "`pyxl recover` does what is left to do; the guest's monitor does so by itself."
         where = f"{self._subject}: {self.phase.text}: {cause}"
         raise OperationError("; ".join([where, *([", ".join(said)] if said else [])]), hint) from error
 
@@ -70,7 +76,7 @@ class Undo:
             try:
                 done = self._steps[owed]()
             except (PyxlError, OSError) as failure:
-                done = f"but not undone: {failure}"
+                done = str(failure) if isinstance(failure, StillOwed) else f"but not undone: {failure}"
                 all_is_done = False
             if done:
                 said.append(done)

@@ -22,7 +22,9 @@ DEADLINE = 10.0
 
 
 class _Client(pyxs.Client):  # type: ignore[misc]
-    """A pyxs client whose requests end at a deadline."""
+    """A pyxs client whose requests end at a deadline; ``lost`` says that one did, and that it is of no more use."""
+
+    lost = False
 
     def execute_command(self, op: int, *args: bytes, **kwargs: int) -> bytes:
         path = args[0].rstrip(NUL).decode(errors="replace") if args else ""
@@ -30,6 +32,7 @@ class _Client(pyxs.Client):  # type: ignore[misc]
         pending = self.router.send(packet)
         with pending.condition:
             if not pending.condition.wait_for(lambda: pending.target is not None, DEADLINE):
+                self.lost = True
                 raise StoreTimeout(path, errno.ETIMEDOUT, f"xenstored did not answer within {DEADLINE:.0f} s")
         answer = pending.target
         if answer.op == Op.ERROR:
@@ -62,12 +65,15 @@ class Store:
     """
 
     def __init__(self) -> None:
-        self._client = _Client()
-        try:
-            self._client.connect()
-        except pyxs.PyXSError as error:
-            raise StoreError("socket", detail=f"{error}: is xenstored running?") from error
+        self._connection = _connected()
         self._tokens = 0
+
+    @property
+    def _client(self) -> _Client:
+        """The connection; a new one after xenstored has fallen silent, since it may have been started anew."""
+        if self._connection.lost:
+            self._connection = _connected()
+        return self._connection
 
     def __enter__(self) -> "Store":
         return self
@@ -162,6 +168,15 @@ class Store:
                 self._tokens += 1
                 monitor.watch(path.encode(), f"pyxl-{self._tokens}".encode())
             yield Watch(monitor)
+
+
+def _connected() -> _Client:
+    client = _Client()
+    try:
+        client.connect()
+    except pyxs.PyXSError as error:
+        raise StoreError("socket", detail=f"{error}: is xenstored running?") from error
+    return client
 
 
 @contextmanager

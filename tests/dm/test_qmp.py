@@ -28,7 +28,7 @@ def test_a_qemu_that_is_gone(directory: Path) -> None:
 
 
 def test_a_silent_qemu_meets_a_deadline(over_qmp: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qmp, "LOG_DIRTY_DEADLINE", 0.05)
+    monkeypatch.setattr(qmp, "ANSWER_DEADLINE", 0.05)
     over_qmp.qemu.answers["xen-set-global-dirty-log"] = {"id": 0}
     with pytest.raises(DeviceModelError, match="timed out"):
         over_qmp.model().log_dirty(True)

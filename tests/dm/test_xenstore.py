@@ -53,9 +53,8 @@ class Faulty:
 
 @pytest.fixture
 def faulty(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
-    monkeypatch.setattr(xenstore, "TAKE_DEADLINE", 0.02)
+    monkeypatch.setattr(xenstore, "ANSWER_DEADLINE", 0.02)
     monkeypatch.setattr(xenstore, "DEADLINE", 0.05)
-    monkeypatch.setattr(xenstore, "LOG_DIRTY_DEADLINE", 0.02)
     faulty = Faulty(directory)
     yield faulty
     assert not faulty.file.exists()
