@@ -47,6 +47,12 @@ class Undo:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            self._end(error)
+        except KeyboardInterrupt as interrupt:  # it fell into the moment between a failure and its undo
+            self._end(error or interrupt)
+
+    def _end(self, error: BaseException | None) -> None:
         if error is None:
             self._close(all_is_done=True)
             return

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.errors import OperationError, PyxlError
+from pyxl.checkpoint import journal
+from pyxl.checkpoint.journal import Journal
+from pyxl.errors import OperationError, PyxlError, StoreTimeout
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import ShutdownReason
+from pyxl.model.phases import Owed, Phase
 from pyxl.ops import programs, suspend
 from pyxl.ops.report import Report
 from pyxl.ops.save import After, Saved, SaveOrder, save
-from tests.fakes.host import CONFIG, FakeDeviceModel, FakeStore, FakeXen, running, web1
+from pyxl.ops.undo import Undo
+from tests.fakes.host import CONFIG, UUID, FakeDeviceModel, FakeStore, FakeXen, running, web1
 from tests.fakes.save_helper import LIBXC
 
 HELPER = Path(__file__).parent.parent / "fakes" / "save_helper.py"
@@ -236,3 +240,58 @@ def test_a_device_is_written_to_and_stays(world: World) -> None:
     world.save()
     assert Path("/dev/null").is_char_device()
     assert world.calls[-1] == "destroy 7"
+
+
+def test_the_journal_knows_each_phase_and_is_gone_at_the_end(world: World, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[dict[str, str | int]] = []
+    note = Journal.note
+
+    def listen(journal: Journal, **facts: str | int) -> None:
+        noted.append(facts)
+        note(journal, **facts)
+
+    monkeypatch.setattr(Journal, "note", listen)
+    world.save()
+    phases = [facts["phase"] for facts in noted if "phase" in facts]
+    assert phases == ["OPEN_FILE", "CONFIG", "LOG_DIRTY", "SUSPEND", "DEVICE_MODEL", "MEMORY", "DEVICE_MODEL_STATE", "COMMIT", "SETTLE"]
+    known = {key: value for facts in noted for key, value in facts.items()}
+    assert (known["domid"], known["target"], known["after"]) == (7, str(world.target), "DESTROY")
+    assert list(journals.iterdir()) == []
+
+
+def test_a_guest_that_is_being_saved_is_not_touched_by_a_second_save(world: World) -> None:
+    with Journal("save", UUID, "web1"), pytest.raises(OperationError, match=r'^save 7 "web1": preflight: a save of "web1" \(pid \d+, since \S+\) is in progress$'):
+        world.save()
+    assert world.calls == []
+    world.save()
+
+
+@pytest.mark.parametrize("fails", ["dm.resume", "resumed"])
+def test_what_could_not_be_undone_stays_in_the_journal(world: World, journals: Path, fails: str) -> None:
+    world.dm.fail = {"dm.save", fails}
+    if fails == "resumed":
+        world.store.resumed = lambda domid: (_ for _ in ()).throw(StoreTimeout("x", 110))  # type: ignore[method-assign]
+    with pytest.raises(OperationError, match=r"guest resumed, but .*, nothing written") as caught:
+        world.save()
+    assert "pyxl recover" in caught.value.hint
+    assert not world.xen.all[7].suspended
+    (entry,) = journal.dead()
+    assert (entry.operation, entry.phase, entry.domid, entry.name) == ("save", "DEVICE_MODEL", 7, "web1")
+
+
+def test_a_domain_that_is_not_destroyed_stays_in_the_journal(world: World) -> None:
+    world.xen.fail = {"destroy"}
+    with pytest.raises(OperationError):
+        world.save()
+    assert [entry.phase for entry in journal.dead()] == ["SETTLE"]
+
+
+@pytest.mark.parametrize("phase", Phase, ids=lambda phase: phase.name)
+def test_what_is_owed_is_undone_in_one_order(phase: Phase) -> None:
+    undone: list[Owed] = []
+    with pytest.raises(OperationError, match=f"^x: {phase.text}: broken"), Undo("x") as undo:
+        for owed in reversed(Owed):
+            undo.by(owed, lambda owed=owed: undone.append(owed))  # type: ignore[misc]
+        undo.enter(phase)
+        raise PyxlError("broken")
+    assert undone == [owed for owed in (Owed.GUEST, Owed.LOG_DIRTY, Owed.HELPER, Owed.DOMAIN, Owed.FILE, Owed.END) if owed in phase.owes]

@@ -1,0 +1,75 @@
+"""Signals: one interrupts, where it can be undone; no second one interrupts the undo."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from pyxl.errors import OperationError, PyxlError
+from pyxl.model.phases import Owed, Phase
+from pyxl.ops import interrupt
+from pyxl.ops.undo import Undo
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
+    monkeypatch.setattr(interrupt, "_State", type("_State", (), {"held": 0, "asked": False, "raised": False}))
+    interrupt.install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", interrupt.SIGNALS)
+def test_the_first_signal_interrupts_and_the_second_does_not(number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        send(number)
+    send(number)
+
+
+def test_a_signal_that_is_held_interrupts_at_the_end_of_the_block() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupt.held():
+        send(signal.SIGINT)
+        done.append("deed and note")
+    assert done == ["deed and note"]
+
+
+def test_the_last_chance_takes_a_held_signal_and_none_after_it() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupt.held():
+        send(signal.SIGTERM)
+        interrupt.last_chance()
+    send(signal.SIGTERM)
+
+
+def test_after_the_last_chance_a_signal_comes_too_late() -> None:
+    interrupt.last_chance()
+    send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_undo_is_not_interrupted(fails: bool) -> None:
+    """Neither where a signal began it nor where a failure did."""
+    done = []
+
+    def resume() -> str:
+        send(signal.SIGINT)
+        done.append("resumed")
+        return "guest resumed"
+
+    with pytest.raises(OperationError, match=f"memory: {'broken' if fails else 'interrupted'}; guest resumed$"), Undo("x") as undo:
+        undo.by(Owed.GUEST, resume)
+        undo.enter(Phase.MEMORY)
+        if fails:
+            raise PyxlError("broken")
+        send(signal.SIGINT)
+    assert done == ["resumed"]
+    if fails:  # nothing was interrupted yet: the next operation of this process can be
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
