@@ -141,7 +141,7 @@ class Front:
         if wanted in ("enable", "disable") and self._store.read(done) != wanted:
             try:
                 self._session.deadline(LOG_DIRTY_DEADLINE)
-                self._session.execute("xen-set-global-dirty-log", {"enable": wanted == "enable"})
+                self._session.log_dirty(wanted == "enable")
                 self._store.write(done, wanted)
             except (DeviceModelError, OSError) as error:
                 self._fail(f"logdirty {wanted}", error)

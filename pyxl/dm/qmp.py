@@ -43,7 +43,7 @@ class QmpDeviceModel(Driver):
 
     def log_dirty(self, on: bool) -> None:
         with self._session("xen-set-global-dirty-log") as session:
-            session.execute("xen-set-global-dirty-log", {"enable": on})
+            session.log_dirty(on)
 
     @contextmanager
     def _session(self, purpose: str) -> Iterator[Session]:

@@ -97,6 +97,15 @@ class Session:
         self._socket.settimeout(usual)
         self.execute("remove-fd", {"fdset-id": fdset})
 
+    def log_dirty(self, on: bool) -> None:
+        """Have qemu track the pages that it writes, or stop tracking, whatever it did before.
+
+        Since 7.1 qemu aborts where it is to stop what it has not begun; to begin twice is harmless.
+        """
+        self.execute("xen-set-global-dirty-log", {"enable": True})
+        if not on:
+            self.execute("xen-set-global-dirty-log", {"enable": False})
+
     def _message(self) -> dict[str, Any]:
         while b"\n" not in self._pending:
             got = self._socket.recv(65536)

@@ -11,7 +11,6 @@ class Owed(Flag):
 
     NOTHING = 0
     GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
-    LOG_DIRTY = auto()  # the device model may be reporting the pages that it writes: switch that off
     HELPER = auto()  # a save-helper may be running: end it
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
     FILE = auto()  # a new file may stand beside its target: remove it
@@ -25,10 +24,9 @@ class Phase(Enum):
     PREFLIGHT = ("preflight", Owed.NOTHING)
     OPEN_FILE = ("open file", Owed.FILE | Owed.HELPER)
     CONFIG = ("config", Owed.FILE | Owed.HELPER)
-    LOG_DIRTY = ("log-dirty", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY)
-    SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
-    DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
-    MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
+    SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.GUEST)
+    DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.GUEST)
+    MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.GUEST)
     DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
     COMMIT = ("commit", Owed.FILE | Owed.GUEST)
     SETTLE = ("settle", Owed.END)

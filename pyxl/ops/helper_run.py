@@ -86,7 +86,7 @@ class SaveHelper:
             try:
                 while time.monotonic() < end:
                     name, _ = self._receive(lambda: 0, _POLL_SECONDS, end)
-                    # Its clean-up asks for log-dirty off, which its owner does himself; everything else is refused.
+                    # Its clean-up asks for log-dirty off, which was never on; everything else is refused.
                     self._reply(0 if name in ("complete", "switch_qemu_logdirty") else REFUSED.get(name, 0))
             except (HelperError, OSError):
                 pass  # its end of the pipe is closed, or it will not answer: either way it goes now

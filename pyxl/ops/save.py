@@ -3,7 +3,6 @@
 Every phase owes its undo from the moment that it is entered; nothing is destroyed before the file is whole.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -84,7 +83,6 @@ def save(
         device_model = open_dm(order.domain, store)
         guest = _Guest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
-        undo.by(Owed.LOG_DIRTY, guest.log_dirty_off)
 
         undo.enter(Phase.OPEN_FILE, target=str(order.target.resolve()))
         with held():
@@ -114,15 +112,13 @@ def save(
             report.step("writing memory")
             return OK["suspend"]
 
-        def log_dirty(_domid: int, enable: int) -> int:
-            if device_model is not None:
-                device_model.log_dirty(bool(enable))
-            return OK["switch_qemu_logdirty"]
-
-        undo.enter(Phase.LOG_DIRTY)
         expected = order.domain.memory_kb * 1024
         pace = _Pace(file, expected, report)
-        requests: dict[str, Handler] = {"suspend": suspend_guest, "switch_qemu_logdirty": log_dirty}
+        requests: dict[str, Handler] = {
+            "suspend": suspend_guest,
+            # The device model writes nothing any more when the first page is sent: there is nothing to log.
+            "switch_qemu_logdirty": lambda *_: OK["switch_qemu_logdirty"],
+        }
         helper.serve(requests, pace.tick, report.interval or WRITEBACK_SECONDS)
         helper.close()
 
@@ -225,12 +221,6 @@ class _Guest:
             return "the guest has shut down"
         withdraw(self._store, self._domid)
         return "guest still running"
-
-    def log_dirty_off(self) -> None:
-        """Have the device model keep no log any more; where that fails too, it is the least of its troubles."""
-        if self._device_model is not None:
-            with contextlib.suppress(DeviceModelError, StoreError):
-                self._device_model.log_dirty(False)
 
 
 class _Pace:

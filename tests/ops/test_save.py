@@ -56,7 +56,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path)
 
 
-BEFORE_END = ["config_json 7", "dm.log_dirty on", "guest suspends", "dm.save", "dm.log_dirty off"]
+BEFORE_END = ["config_json 7", "guest suspends", "dm.save"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,6 @@ def test_every_failure_says_what_and_leaves_nothing(
     assert world.files() == []
     assert "destroy 7" not in world.calls
     assert not world.xen.all[7].suspended
-    assert [call for call in world.calls if "log_dirty" in call][-1:] != ["dm.log_dirty on"]
     assert world.store.nodes[paths.control_shutdown(7)] == ""
 
 
@@ -186,7 +185,7 @@ def test_interrupt_resumes_the_guest(world: World) -> None:
     world.dm.stop_and_save = interrupt  # type: ignore[method-assign]
     with pytest.raises(OperationError, match="interrupted; guest resumed, nothing written"):
         world.save()
-    assert world.calls[-2:] == ["resume 7", "dm.log_dirty off"]
+    assert world.calls[-1] == "resume 7"
     assert world.files() == []
 
 
@@ -194,7 +193,7 @@ def test_a_device_model_that_does_not_go_on_keeps_no_guest_from_running(world: W
     world.dm.fail = {"dm.save", "dm.resume"}
     with pytest.raises(OperationError, match=r"guest resumed, but device model of domain 7: resume: .*, nothing written"):
         world.save()
-    assert world.calls[-2:] == ["resume 7", "dm.log_dirty off"]
+    assert world.calls[-1] == "resume 7"
     assert world.store.resumed_domids == [7]
 
 
@@ -253,7 +252,7 @@ def test_the_journal_knows_each_phase_and_is_gone_at_the_end(world: World, journ
     monkeypatch.setattr(Journal, "note", listen)
     world.save()
     phases = [facts["phase"] for facts in noted if "phase" in facts]
-    assert phases == ["OPEN_FILE", "CONFIG", "LOG_DIRTY", "SUSPEND", "DEVICE_MODEL", "MEMORY", "DEVICE_MODEL_STATE", "COMMIT", "SETTLE"]
+    assert phases == ["OPEN_FILE", "CONFIG", "SUSPEND", "DEVICE_MODEL", "MEMORY", "DEVICE_MODEL_STATE", "COMMIT", "SETTLE"]
     known = {key: value for facts in noted for key, value in facts.items()}
     assert (known["domid"], known["target"], known["after"]) == (7, str(world.target), "DESTROY")
     assert list(journals.iterdir()) == []
@@ -294,4 +293,4 @@ def test_what_is_owed_is_undone_in_one_order(phase: Phase) -> None:
             undo.by(owed, lambda owed=owed: undone.append(owed))  # type: ignore[misc]
         undo.enter(phase)
         raise PyxlError("broken")
-    assert undone == [owed for owed in (Owed.GUEST, Owed.LOG_DIRTY, Owed.HELPER, Owed.DOMAIN, Owed.FILE, Owed.END) if owed in phase.owes]
+    assert undone == [owed for owed in (Owed.GUEST, Owed.HELPER, Owed.DOMAIN, Owed.FILE, Owed.END) if owed in phase.owes]

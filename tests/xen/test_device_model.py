@@ -106,9 +106,9 @@ def test_one_guest_s_life(dom0: Dom0, control: str) -> None:
 
 
 def test_log_dirty_on_and_off(dom0: Dom0, control: str) -> None:
-    """On a running guest, twice over: each order is done, its keys are gone, and the guest goes on."""
+    """On a running guest, off where it is off too, which alone would have qemu abort: each order is done, its keys are gone, and the guest goes on."""
     before = begin(dom0, control)
-    dom0.run(in_pyxl(dom0, "[model.log_dirty(on) for on in (True, False, True, False)]"))
+    dom0.run(in_pyxl(dom0, "[model.log_dirty(on) for on in (False, True, False, False)]"))
     assert keys(dom0) == set()
     went_on(before, dom0.tick(NAME))
 
@@ -171,21 +171,11 @@ def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
 
 # As pyxl/dm/README.md has it.
 ORDER = """
-logdirty/ret -
-logdirty/cmd enable
-logdirty/ret enable
-logdirty/cmd -
-logdirty/ret -
 command save
 command -
 size N
 state paused
 size -
-logdirty/ret -
-logdirty/cmd disable
-logdirty/ret disable
-logdirty/cmd -
-logdirty/ret -
 command continue
 command -
 state running
@@ -267,7 +257,7 @@ def test_a_front_that_is_gone(dom0: Dom0) -> None:
     before = begin(dom0, "xenstore")
     dom0.run(f"kill -9 {front(dom0)}")
     message = dom0.refused(f"save {NAME} {FILE}")
-    assert "logdirty enable: not done within 10 s" in message and "guest still running, nothing written" in message
+    assert "it did not take the command within 10 s" in message and "guest resumed, nothing written" in message
     unharmed(dom0, before)
 
 
@@ -287,7 +277,7 @@ def test_a_qemu_that_is_stopped(dom0: Dom0, control: str) -> None:
     dom0.run(f"kill -STOP {pid}")
     message = dom0.refused(f"save {NAME} {FILE}")
     assert re.search("did not answer|timed out", message), message
-    assert "guest still running, nothing written" in message  # log-dirty comes first: it was not even asked to suspend
+    assert "guest still running, nothing written" in message
     dom0.run(f"kill -CONT {pid}")
     unharmed(dom0, before)
     assert "running on" in dom0.pyxl(f"save -c {NAME} {FILE}").stdout
