@@ -3,19 +3,23 @@
 import os
 import stat
 
+from pyxl.checkpoint.sums import RunningSums
 from pyxl.errors import TruncatedStream
 
 
 class Source:
     """Exact reads at a position of its own.
 
-    On a file that can seek, ``fd``'s offset stays put; on a pipe each byte taken is gone, so nothing is taken twice.
+    On a file that can seek, ``fd``'s offset stays put; on a pipe each byte taken is gone, so nothing is taken twice:
+    ``sums`` are of all that was taken from one.
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
+        self.sums = RunningSums()
         status = os.fstat(fd)
-        self.seekable = stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)
+        self.is_device = stat.S_ISBLK(status.st_mode)
+        self.seekable = stat.S_ISREG(status.st_mode) or self.is_device
         self.size = os.lseek(fd, 0, os.SEEK_END) if self.seekable else 0
         if self.seekable:
             os.lseek(fd, 0, os.SEEK_SET)
@@ -28,13 +32,19 @@ class Source:
         """
         parts = []
         while length:
-            part = os.pread(self._fd, length, self.offset) if self.seekable else os.read(self._fd, length)
+            part = self.peek(length)
             if not part:
                 raise TruncatedStream(f"file ends {length} bytes too early", self.offset)
+            if not self.seekable:
+                self.sums.add(part)
             parts.append(part)
             self.offset += len(part)
             length -= len(part)
         return b"".join(parts)
+
+    def peek(self, length: int) -> bytes:
+        """Return up to ``length`` of the next bytes, none only at the end; a file keeps them to be taken."""
+        return os.pread(self.fd, length, self.offset) if self.seekable else os.read(self.fd, length)
 
     def skip(self, length: int) -> None:
         """Pass over exactly the next ``length`` bytes of a file that can seek.

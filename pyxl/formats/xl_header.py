@@ -1,6 +1,6 @@
-"""The header of an xl checkpoint file, and the guest's config inside it.
+"""The header of an xl checkpoint file, the guest's config inside it, and pyxl's marker behind the config.
 
-Spec: xen-spec.md 1.1 and 1.2.  Knows bytes; does not know what the config says.
+Spec: xen-spec.md 1.1 and 1.2, README.md for the marker.  Knows bytes; does not know what the config says.
 """
 
 import struct
@@ -16,6 +16,10 @@ FLAG_STREAM_V2 = 2
 KNOWN_FLAGS = FLAG_JSON | FLAG_STREAM_V2
 HEADER = struct.Struct("<32sIIII")
 LENGTH = struct.Struct("<I")
+MARKER = struct.Struct("<8sII")  # magic, version, flags
+MARKER_MAGIC = b"pyxlmark"
+MARKER_VERSION = 1
+MARKER_TRAILER = 1  # a trailer stands behind END
 #: A config is some 2 KiB; a larger claim than this is a bad or hostile file, not a guest.
 MAX_OPTIONAL = 4 << 20
 
@@ -25,12 +29,13 @@ class XlHeader:
     """What stands before the stream.
 
     ``config`` is without its terminating NUL: JSON when ``is_json``, else xl.cfg text, empty when none was saved.
-    ``size`` is the offset of the first stream byte.
+    ``size`` is the offset of the first stream byte; ``has_trailer`` says that pyxl's trailer stands behind END.
     """
 
     flags: int
     config: bytes
     size: int
+    has_trailer: bool = False
 
     @property
     def is_json(self) -> bool:
@@ -42,19 +47,20 @@ class XlHeader:
 
 
 def encode(config_json: bytes) -> bytes:
-    """Return the header with a JSON config, as every xl since 4.6 writes it.
+    """Return the header with a JSON config, as every xl since 4.6 writes it, and the marker that promises a trailer.
 
     The config's NUL is part of its length: stock xl reads on past a config that lacks it.
     """
-    block = LENGTH.pack(len(config_json) + 1) + config_json + b"\0"
+    marker = MARKER.pack(MARKER_MAGIC, MARKER_VERSION, MARKER_TRAILER)
+    block = LENGTH.pack(len(config_json) + 1) + config_json + b"\0" + marker
     return HEADER.pack(MAGIC, BYTE_ORDER, KNOWN_FLAGS, 0, len(block)) + block
 
 
 def parse(take: Take) -> XlHeader:
-    """Read the header and its config, leaving the first stream byte unread.
+    """Read the header, its config and the marker, leaving the first stream byte unread.
 
     :raise BadHeader: not an xl checkpoint, or one of a big-endian host.
-    :raise UnsupportedStream: a mandatory flag that no known xl writes.
+    :raise UnsupportedStream: a mandatory flag that no known xl writes, or a marker of a later pyxl.
     :raise TruncatedStream: the file ends within, or the config is longer than its block.
     """
     magic, order, mandatory, _optional, length = HEADER.unpack(take(HEADER.size))
@@ -67,12 +73,25 @@ def parse(take: Take) -> XlHeader:
     if length > MAX_OPTIONAL:
         raise BadHeader(f"config block claims {length} bytes", 44)
     block = take(length)
-    config = b""
+    config, rest = b"", b""
     if block:
         if len(block) < LENGTH.size:
             raise TruncatedStream("config block is too short for a length", HEADER.size)
         (config_length,) = LENGTH.unpack_from(block)
         if config_length > len(block) - LENGTH.size:
             raise TruncatedStream("config is longer than its block", HEADER.size)
-        config = block[LENGTH.size : LENGTH.size + config_length].rstrip(b"\0")
-    return XlHeader(mandatory, config, HEADER.size + length)
+        end = LENGTH.size + config_length
+        config, rest = block[LENGTH.size : end].rstrip(b"\0"), block[end:]
+    return XlHeader(mandatory, config, HEADER.size + length, _promises_trailer(rest, HEADER.size + length - len(rest)))
+
+
+def _promises_trailer(rest: bytes, offset: int) -> bool:
+    """Return whether ``rest``, what follows the config at ``offset``, is a marker that says so."""
+    if not rest.startswith(MARKER_MAGIC):
+        return False  # xl's own, or a marker that was damaged: then what stands behind END gives it away
+    if len(rest) != MARKER.size:
+        raise BadHeader(f"marker of {len(rest)} bytes", offset)
+    _, version, flags = MARKER.unpack(rest)
+    if version != MARKER_VERSION or flags & ~MARKER_TRAILER:
+        raise UnsupportedStream(f"marker version {version} with flags {flags:#x}", offset, "A later pyxl wrote it.")
+    return bool(flags & MARKER_TRAILER)

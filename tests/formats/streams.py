@@ -2,7 +2,8 @@
 
 import struct
 
-from pyxl.formats import libxc_v2, libxl_v2, record, xl_header
+from pyxl.checkpoint.sums import RunningSums
+from pyxl.formats import libxc_v2, libxl_v2, record, trailer, xl_header
 
 CONFIG = b'{"c_info": {"type": "hvm", "name": "web1", "uuid": "6b1d9b2e-0000-4000-8000-000000000001"},\n "b_info": {}}\n'
 PAGE = 4096
@@ -21,11 +22,24 @@ def libxc_stream(version: int = 3, records: bytes | None = None) -> bytes:
     return image + domain + records + record.encode(libxc_v2.END)
 
 
-def checkpoint(libxc: bytes | None = None, state: bytes = b"QEVM device state") -> bytes:
+def xl_s_header(config: bytes = CONFIG) -> bytes:
+    block = struct.pack("<I", len(config) + 1) + config + b"\0"
+    return xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, xl_header.KNOWN_FLAGS, 0, len(block)) + block
+
+
+def checkpoint(libxc: bytes | None = None, state: bytes = b"QEVM device state", marked: bool = False) -> bytes:
+    """Return xl's file, or what stands in pyxl's before the trailer."""
     return (
-        xl_header.encode(CONFIG)
+        (xl_header.encode(CONFIG) if marked else xl_s_header())
         + libxl_v2.start()
         + (libxc_stream() if libxc is None else libxc)
         + libxl_v2.emulator_context(libxl_v2.EMULATOR_QEMU_UPSTREAM, state)
         + libxl_v2.end()
     )
+
+
+def summed(data: bytes, identity: trailer.Identity | None = None) -> bytes:
+    """Return the file with its trailer behind it."""
+    sums = RunningSums()
+    sums.add(data)
+    return data + trailer.encode(trailer.Trailer(len(data), sums.all(), identity or trailer.Identity(name="web1")))

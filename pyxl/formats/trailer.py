@@ -1,0 +1,118 @@
+"""The trailer behind END of every checkpoint that pyxl writes: sums of the file's blocks, and what it is a save of.
+
+Spec: README.md of this folder.  Knows bytes and which hash sums them; does not know files, or how blocks are read.
+"""
+
+import json
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import xxhash
+
+from pyxl import __version__
+from pyxl.errors import BadRecord, UnsupportedStream
+from pyxl.formats.record import Take
+
+MAGIC = b"pyxlsums"
+END_MAGIC = b"smuslxyp"
+VERSION = 1
+BLOCK = 4 << 20
+HEAD = struct.Struct("<8sIIQII")  # magic, version, block size, bytes covered, sums, length of the identity
+DIGEST_SIZE = 16
+FOOT = struct.Struct("<Q8s")  # length of the whole trailer, end magic
+MAX_IDENTITY = 64 << 10
+#: Seven values of this many characters, escaped, are an identity within its bound.
+MAX_VALUE = 1024
+
+#: The sum of a block, a number of 64 bits: of bytes that are all there, and of bytes that come in pieces.
+block_sum = xxhash.xxh3_64_intdigest
+BlockHash = xxhash.xxh3_64
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a checkpoint is a save of, and who made it; a value that nobody knew is empty.
+
+    ``saved`` is in UTC, as 2026-11-24T15:20:11Z.
+    """
+
+    uuid: str = ""
+    name: str = ""
+    saved: str = ""
+    host: str = ""
+    xen: str = ""
+    qemu: str = ""
+    pyxl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trailer:
+    """``sums`` of the blocks of the first ``covered`` bytes of the file."""
+
+    covered: int
+    sums: Sequence[int]
+    identity: Identity
+
+
+def identity(uuid: str, name: str, saved: float, host: str, xen: str, qemu: str) -> Identity:
+    """Return the identity of a checkpoint made by this pyxl; ``saved`` is in seconds since 1970."""
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(saved))
+    return Identity(*(value[:MAX_VALUE] for value in (uuid, name, when, host, xen, qemu, __version__)))
+
+
+def encode(trailer: Trailer) -> bytes:
+    """Return the trailer's bytes, to stand at offset ``trailer.covered``."""
+    text = json.dumps(asdict(trailer.identity), ensure_ascii=False).encode("utf-8", "replace")
+    count = len(trailer.sums)
+    head = HEAD.pack(MAGIC, VERSION, BLOCK, trailer.covered, count, len(text))
+    summed = head + struct.pack(f"<{count}Q", *trailer.sums) + text
+    size = len(summed) + DIGEST_SIZE + FOOT.size
+    return summed + xxhash.xxh3_128_digest(summed) + FOOT.pack(size, END_MAGIC)
+
+
+def parse(take: Take, offset: int) -> Trailer:
+    """Read the trailer that stands at ``offset``, leaving the next byte unread.
+
+    :raise BadRecord: it is damaged, or belongs elsewhere.
+    :raise UnsupportedStream: a later pyxl wrote it.
+    :raise TruncatedStream: the file ends within.
+    """
+    head = take(HEAD.size)
+    magic, version, block, covered, count, length = HEAD.unpack(head)
+    if magic != MAGIC:
+        raise BadRecord("no trailer where one was promised", offset)
+    if version != VERSION or block != BLOCK:
+        raise UnsupportedStream(f"trailer version {version} with blocks of {block} bytes", offset)
+    if covered != offset or count != -(-covered // BLOCK) or length > MAX_IDENTITY:
+        raise BadRecord(f"trailer of {count} sums for {covered} bytes, with {length} bytes of identity", offset)
+    summed = head + take(8 * count + length)
+    digest = take(DIGEST_SIZE)
+    if digest != xxhash.xxh3_128_digest(summed):
+        raise BadRecord("the trailer is damaged: its own sum differs", offset)
+    size = len(summed) + DIGEST_SIZE + FOOT.size
+    if take(FOOT.size) != FOOT.pack(size, END_MAGIC):
+        raise BadRecord("the trailer's end is damaged", offset + size - FOOT.size)
+    sums = struct.unpack_from(f"<{count}Q", summed, HEAD.size)
+    return Trailer(covered, sums, _identity(summed[HEAD.size + 8 * count :], offset))
+
+
+def compare(trailer: Trailer, index: int, found: int) -> None:
+    """Compare the sum of one block, counted from 0, with the one that was found.
+
+    :raise BadRecord: they differ.
+    """
+    if trailer.sums[index] != found:
+        what = f"block {index + 1} of {len(trailer.sums)} is not what was saved: its sum differs"
+        raise BadRecord(what, index * BLOCK)
+
+
+def _identity(text: bytes, offset: int) -> Identity:
+    """Return the identity out of its JSON; members that a later pyxl may add are passed over."""
+    try:
+        found = json.loads(text)
+        known = {field.name: str(found.get(field.name, "")) for field in fields(Identity)}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise BadRecord("the trailer's identity is not a JSON object", offset) from error
+    return Identity(**known)
