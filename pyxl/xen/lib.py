@@ -40,6 +40,16 @@ def xen_version() -> tuple[int, int]:
         raise NotOnXen("no hypervisor in sysfs") from error
 
 
+def xen_release() -> str:
+    """Return the running Xen's version in full, as 4.17.7.
+
+    :raise NotOnXen: there is none.
+    """
+    major, minor = xen_version()
+    with open(_VERSION + "extra") as extra:
+        return f"{major}.{minor}{extra.read().strip()}"
+
+
 def load(name: str) -> ctypes.CDLL:
     """Load lib``name`` of the running Xen.
 
