@@ -15,6 +15,7 @@ COMMANDS = {
     "create": ("create", "Build a domain from an xl.cfg file and start it."),
     "save": ("save", "Save a domain's state to a checkpoint file."),
     "restore": ("restore", "Restore a domain from a checkpoint file."),
+    "verify": ("verify", "Check checkpoint files to their last bit."),
     "list": ("domains", "List the domains of this host."),
     "destroy": ("domains", "End a domain at once."),
     "pause": ("domains", "Stop scheduling a domain's vcpus."),

@@ -1,0 +1,193 @@
+"""A checkpoint in the reading whose sums are checked meanwhile: a file by a second reader, a pipe in passing.
+
+Both kinds have the same methods: who restores need not know which it is.  libxl reads from ``fd``; where the file turns
+out to be bad it meets the end of the file there, and ``check`` and ``result`` raise why.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+
+from pyxl.checkpoint.source import Source
+from pyxl.checkpoint.summed import CHUNK, PATIENCE_SECONDS, pipe, write_all
+from pyxl.checkpoint.sums import BlockReader
+from pyxl.checkpoint.worker import Worker
+from pyxl.errors import BadRecord
+from pyxl.formats import libxl_v2, trailer
+from pyxl.formats.trailer import BLOCK, Trailer
+from pyxl.formats.xl_header import XlHeader
+
+#: How far the checking may be ahead of libxl: a file larger than memory is then read from the disk once, not twice.
+_AHEAD = 16 * BLOCK
+_LOOK_SECONDS = 0.05
+
+
+class CheckedFile:
+    """A file whose framing, trailer and header are right; the other blocks are checked from ``start`` on.
+
+    ``trailer`` is None where xl wrote the file: then there is nothing to check them with.
+
+    :raise StreamError: the file is bad as far as that is known without reading all of it.
+    """
+
+    def __init__(self, source: Source, header: XlHeader) -> None:
+        self.fd = source.fd
+        self.size = source.size
+        end = libxl_v2.walk(source.take, source.skip, header.size)
+        self.trailer = _behind(source, header, end)
+        self._reader = BlockReader(source.fd)
+        self._next = 0
+        self._hurry = threading.Event()
+        self._stopped = False
+        self._worker = Worker(self._compare_all, self.cut)
+        while self.trailer and self._next * BLOCK < header.size:
+            self._compare_next(self.trailer)
+        os.lseek(self.fd, header.size, os.SEEK_SET)
+
+    def start(self) -> None:
+        """Begin to check, now that libxl begins to read."""
+        self._worker.start()
+
+    def passed(self) -> int:
+        """Return how many bytes of the file libxl and the save-helper are past."""
+        return os.lseek(self.fd, 0, os.SEEK_CUR)
+
+    def cut(self) -> None:
+        """Have whoever reads the stream meet its end at once: the offset is shared with all of them."""
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def check(self) -> None:
+        """Raise what was found so far, if something was: libxl only knows that its file ended."""
+        self._worker.check()
+
+    def result(self) -> None:
+        """Wait until all was checked.
+
+        :raise StreamError: the file is bad.
+        """
+        self._hurry.set()
+        self._worker.wait()
+        self._worker.check()
+
+    def close(self) -> None:
+        """Stop checking; harmless when done twice."""
+        self._stopped = True
+        self._hurry.set()
+        self._worker.wait()
+
+    def _compare_all(self) -> None:
+        while self.trailer and self._next < len(self.trailer.sums) and not self._stopped:
+            if self._next * BLOCK > self.passed() + _AHEAD and not self._hurry.wait(_LOOK_SECONDS):
+                continue
+            self._compare_next(self.trailer)
+
+    def _compare_next(self, trailer_: Trailer) -> None:
+        start = self._next * BLOCK
+        found = self._reader.sum(start, min(BLOCK, trailer_.covered - start))
+        trailer.compare(trailer_, self._next, found)
+        self._next += 1
+
+
+class CheckedPipe:
+    """A pipe that passes a stream on to libxl up to its END, and checks it when the trailer has come.
+
+    Nothing is known of it before that but its header.  ``trailer`` is None until then, and where xl wrote the stream.
+    """
+
+    size = 0
+
+    def __init__(self, source: Source, header: XlHeader) -> None:
+        self.fd, self._to_libxl = pipe()
+        # A descriptor of its own: a thread that waits for a silent sender may outlive the caller's.
+        self._source = source
+        self._source.fd = os.dup(source.fd)
+        self._header = header
+        self.trailer: Trailer | None = None
+        self._worker = Worker(self._pass_on, self.cut)
+
+    def start(self) -> None:
+        """Begin to pass the stream on."""
+        self._worker.start()
+
+    def passed(self) -> int:
+        """Return how many bytes of the stream have come so far."""
+        return self._source.offset
+
+    def cut(self) -> None:
+        """Have whoever reads the stream meet its end; what still comes is not passed on."""
+        # In place, so that nothing else gets the number while the thread uses it.
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, self._to_libxl, inheritable=False)
+        os.close(nowhere)
+
+    def check(self) -> None:
+        """Raise what was found so far, if something was: libxl only knows that its file ended."""
+        self._worker.check()
+
+    def result(self) -> None:
+        """Wait until the pipe has ended, and all was checked.
+
+        :raise StreamError: the stream is bad.
+        """
+        self._worker.wait()
+        self._worker.check()
+
+    def close(self) -> None:
+        """Stop passing on, but hardly wait for a sender that is silent; harmless when done twice."""
+        if self.fd < 0:
+            return
+        os.close(self.fd)
+        self.fd = -1
+        self._worker.wait(PATIENCE_SECONDS)
+        if not self._worker.running:
+            os.close(self._to_libxl)
+            os.close(self._source.fd)
+
+    def _pass_on(self) -> None:
+        self.trailer = passed_on(self._source, self._header, lambda data: write_all(self._to_libxl, data))
+        self.cut()
+
+
+def checked(source: Source, header: XlHeader) -> CheckedFile | CheckedPipe:
+    """Return a checkpoint whose header was just read from ``source``, for restoring with its sums checked.
+
+    :raise StreamError: it is a file, and bad as far as that is known without reading all of it.
+    """
+    return CheckedFile(source, header) if source.seekable else CheckedPipe(source, header)
+
+
+def passed_on(source: Source, header: XlHeader, write: Callable[[bytes], None]) -> Trailer | None:
+    """Give ``write`` the stream from a pipe up to its END, and check all that has passed against the trailer.
+
+    :raise StreamError: the stream is bad; only at its end is it known to be right.
+    """
+
+    def take(length: int) -> bytes:
+        data = source.take(length)
+        write(data)
+        return data
+
+    def skip(length: int) -> None:
+        while length:
+            length -= len(take(min(length, CHUNK)))
+
+    end = libxl_v2.walk(take, skip, header.size)
+    sums = source.sums.all()
+    found = _behind(source, header, end)
+    if found is not None:
+        for index, sum_ in enumerate(sums):
+            trailer.compare(found, index, sum_)
+    return found
+
+
+def _behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
+    """Return the trailer behind END, None where xl wrote the file.
+
+    :raise StreamError: there is no whole one where it was promised, or anything else.
+    """
+    found = trailer.parse(source.take, end) if header.has_trailer else None
+    rest = source.peek(len(trailer.MAGIC))
+    # A block device goes on with what was there before; a trailer there has lost its marker.
+    if rest and (not source.is_device or rest == trailer.MAGIC):
+        raise BadRecord("bytes behind the trailer" if found else "bytes behind END without a marker", source.offset)
+    return found

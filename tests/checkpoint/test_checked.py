@@ -1,0 +1,205 @@
+"""A checkpoint is checked while it is read: who reads a bad one meets its end, and the reason is told once."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyxl.checkpoint import checked as checked_module
+from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
+from pyxl.checkpoint.source import Source
+from pyxl.errors import BadRecord, TruncatedStream
+from pyxl.formats import record, xl_header
+from pyxl.formats.trailer import BLOCK
+from tests.formats import streams
+from tests.formats.test_streams import Bytes
+
+#: Some 20 MiB, in records as a save has them.
+MEMORY = b"".join(record.encode(0x01, os.urandom(1 << 20)) for _ in range(20))
+PLAIN = streams.checkpoint(streams.libxc_stream(records=MEMORY), marked=True)
+WHOLE = streams.summed(PLAIN)
+XL_S = streams.checkpoint(streams.libxc_stream(records=MEMORY))
+
+
+def changed(offset: int) -> bytes:
+    return WHOLE[:offset] + bytes([WHOLE[offset] ^ 1]) + WHOLE[offset + 1 :]
+
+
+@pytest.fixture(params=["file", "pipe"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def opened(kind: str, tmp_path: Path) -> Iterator["Opened"]:
+    with Opened(kind, tmp_path / "web1") as opener:
+        yield opener
+
+
+class Opened:
+    """Opens bytes as a checkpoint, from a file or from a pipe that a thread writes to."""
+
+    def __init__(self, kind: str, path: Path) -> None:
+        self._kind = kind
+        self._path = path
+        self._fds: list[int] = []
+        self._streams: list[CheckedFile | CheckedPipe] = []
+        self._senders: list[threading.Thread] = []
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in self._streams:
+            stream.close()
+        for fd in self._fds:
+            os.close(fd)
+        for sender in self._senders:
+            sender.join()
+
+    def __call__(self, data: bytes) -> CheckedFile | CheckedPipe:
+        if self._kind == "file":
+            self._path.write_bytes(data)
+            fd = os.open(self._path, os.O_RDONLY)
+        else:
+            fd, writer = os.pipe()
+            self._senders.append(threading.Thread(target=send, args=(writer, data), daemon=True))
+            self._senders[-1].start()
+        self._fds.append(fd)
+        source = Source(fd)
+        self._streams.append(checked(source, xl_header.parse(source.take)))
+        return self._streams[-1]
+
+
+def send(writer: int, data: bytes) -> None:
+    try:
+        with os.fdopen(writer, "wb") as sink:
+            sink.write(data)
+    except BrokenPipeError:
+        pass  # who reads has seen enough
+
+
+def read_to_the_end(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(("data", "end"), [(WHOLE, len(PLAIN)), (XL_S, len(XL_S))], ids=["pyxl's", "xl's"])
+def test_a_whole_one_is_read_from_its_stream_on(opened: Opened, data: bytes, end: int) -> None:
+    stream = opened(data)
+    stream.start()
+    header = xl_header.parse(Bytes(data).take)
+    assert read_to_the_end(stream.fd).startswith(data[header.size : end])
+    stream.result()
+    assert (stream.trailer is not None) == (data is WHOLE)
+    stream.close()
+    stream.close()
+
+
+def test_a_pipe_ends_for_libxl_where_the_trailer_begins(tmp_path: Path) -> None:
+    with Opened("pipe", tmp_path) as opened:
+        stream = opened(WHOLE)
+        stream.start()
+        assert PLAIN.endswith(read_to_the_end(stream.fd))
+
+
+def test_a_changed_block_of_a_file_ends_it_for_who_reads(tmp_path: Path) -> None:
+    with Opened("file", tmp_path / "web1") as opened:
+        stream = opened(changed(3 * BLOCK + 99))
+        stream.start()
+        with pytest.raises(BadRecord, match="block 4 of 6 is not what was saved") as caught:
+            stream.result()
+        assert caught.value.offset == 3 * BLOCK
+        assert read_to_the_end(stream.fd) == b""
+        with pytest.raises(BadRecord):
+            stream.check()
+
+
+def test_a_changed_block_of_a_pipe_is_told_when_it_has_ended(tmp_path: Path) -> None:
+    with Opened("pipe", tmp_path) as opened:
+        stream = opened(changed(3 * BLOCK + 99))
+        stream.start()
+        read_to_the_end(stream.fd)
+        with pytest.raises(BadRecord, match="block 4 of 6 is not what was saved"):
+            stream.result()
+        assert stream.trailer is None
+
+
+def test_a_changed_config_of_a_file_is_found_before_anything_is_built(tmp_path: Path) -> None:
+    with Opened("file", tmp_path / "web1") as opened, pytest.raises(BadRecord, match="block 1 of 6"):
+        opened(changed(80))
+
+
+def test_a_file_is_checked_to_its_end_though_nobody_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checked_module, "_AHEAD", 0)
+    with Opened("file", tmp_path / "web1") as opened:
+        stream = opened(changed(5 * BLOCK - 1))
+        stream.start()
+        with pytest.raises(BadRecord, match="block 5 of 6"):
+            stream.result()
+
+
+def test_a_cut_file_is_refused_at_once(tmp_path: Path) -> None:
+    with Opened("file", tmp_path / "web1") as opened:
+        for length in (len(PLAIN) - 1, len(PLAIN), len(WHOLE) - 1):
+            with pytest.raises(TruncatedStream):
+                opened(WHOLE[:length])
+
+
+@pytest.mark.parametrize("length", [10 * (1 << 20), len(PLAIN), len(WHOLE) - 1])
+def test_a_pipe_that_ends_too_early_ends_for_libxl_too(tmp_path: Path, length: int) -> None:
+    with Opened("pipe", tmp_path) as opened:
+        stream = opened(WHOLE[:length])
+        stream.start()
+        assert WHOLE[:length].find(read_to_the_end(stream.fd)) > 0
+        with pytest.raises(TruncatedStream):
+            stream.result()
+
+
+def test_a_reader_that_fails_lets_the_pipe_s_thread_end(tmp_path: Path) -> None:
+    with Opened("pipe", tmp_path) as opened:
+        stream = opened(WHOLE)
+        stream.start()
+        os.read(stream.fd, 1000)
+        stream.close()
+        with pytest.raises(BrokenPipeError):
+            stream.result()
+
+
+def test_a_restore_that_is_called_off_meets_the_end(opened: Opened) -> None:
+    stream = opened(WHOLE)
+    stream.start()
+    os.read(stream.fd, 1000)
+    stream.cut()
+    assert len(read_to_the_end(stream.fd)) <= 3 << 20  # what a pipe holds, and a write that was under way
+
+
+def test_a_silent_sender_cannot_hold_up_the_undo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checked_module, "PATIENCE_SECONDS", 0.01)
+    reader, writer = os.pipe()
+    os.write(writer, PLAIN[:1000])
+    source = Source(reader)
+    stream = checked(source, xl_header.parse(source.take))
+    stream.start()
+    stream.cut()
+    stream.close()
+    os.close(writer)
+    with pytest.raises(TruncatedStream):
+        stream.result()
+    os.close(reader)
+
+
+def test_a_pipe_that_nobody_began_to_read_leaves_no_descriptor() -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    reader, writer = os.pipe()
+    os.write(writer, PLAIN[:1000])
+    source = Source(reader)
+    stream = checked(source, xl_header.parse(source.take))
+    stream.close()
+    os.close(reader)
+    os.close(writer)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before

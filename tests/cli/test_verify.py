@@ -1,0 +1,71 @@
+"""`pyxl verify`: one line a file, and a status that a script can go by."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyxl import __version__
+from pyxl.formats import trailer
+from tests.cli.test_cli import pyxl
+from tests.formats import streams
+
+IDENTITY = trailer.identity("6b1d9b2e-0000-4000-8000-000000000001", "web1", 1795533611, "host", "4.17.7", "7.2.22")
+WHOLE = streams.summed(streams.checkpoint(marked=True), IDENTITY)
+
+
+def verify(*paths: Path) -> tuple[int, list[str]]:
+    done = pyxl("verify", *map(str, paths))
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    (tmp_path / "whole").write_bytes(WHOLE)
+    return tmp_path / "whole"
+
+
+def test_a_whole_file_says_of_what_it_is_a_save(whole: Path) -> None:
+    said = f'{whole}: whole: "web1", 12 KiB, saved 2026-11-24 15:20:11 UTC on host by pyxl {__version__} (Xen 4.17.7)'
+    assert verify(whole) == (0, [said])
+
+
+def test_what_is_broken_is_told_with_its_offset_for_every_file(whole: Path, tmp_path: Path) -> None:
+    cut, gone, xl_s, config = (tmp_path / name for name in ("cut", "gone", "xl's", "config"))
+    cut.write_bytes(WHOLE[:-1])
+    xl_s.write_bytes(streams.checkpoint())
+    config.write_text("name = 'web1'\n" * 10)
+    status, lines = verify(whole, cut, gone, xl_s, config)
+    assert status == 1
+    assert lines[1:] == [
+        f"{cut}: broken: file ends 1 bytes too early (at byte {len(WHOLE) - 1})",
+        f"{gone}: No such file or directory",
+        f"{xl_s}: framing is whole, no checksums (written by xl)",
+        f"{config}: broken: not a checkpoint: xl's magic is missing (at byte 0)",
+    ]
+
+
+def test_a_file_of_xl_s_is_neither_success_nor_failure(whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "xl's").write_bytes(streams.checkpoint())
+    assert verify(whole, tmp_path / "xl's")[0] == 3
+
+
+def test_a_name_cannot_command_the_terminal(tmp_path: Path) -> None:
+    named = trailer.Identity(name="\x1b[2J", host="\x1b[2J")
+    (tmp_path / "file").write_bytes(streams.summed(streams.checkpoint(marked=True), named))
+    assert "\x1b" not in verify(tmp_path / "file")[1][0]
+
+
+def test_a_pipe_is_verified_in_passing() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, WHOLE)
+    os.close(writer)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyxl", "verify", "/dev/stdin"], stdin=reader, capture_output=True, text=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    os.close(reader)
+    assert done.stdout.startswith('/dev/stdin: whole: "web1"')

@@ -1,0 +1,182 @@
+"""The marker and the trailer: round trips, every flip of a bit, every cut, and what stands where it should not."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyxl import __version__
+from pyxl.errors import BadHeader, BadRecord, StreamError, TruncatedStream, UnsupportedStream
+from pyxl.formats import trailer, xl_header
+from pyxl.formats.trailer import BLOCK, Identity, Trailer
+from pyxl.ops.verify import verify
+from tests.formats import streams
+from tests.formats.test_streams import Bytes
+
+IDENTITY = trailer.identity("6b1d9b2e-0000-4000-8000-000000000001", "web1", 1795533611.5, "host", "4.17.7", "7.2.22")
+values = st.text(max_size=40)
+
+
+def parse(data: bytes, offset: int) -> Trailer:
+    return trailer.parse(Bytes(data).take, offset)
+
+
+@given(
+    st.integers(0, 20 * BLOCK), st.builds(Identity, values, values, values, values, values, values, values), st.data()
+)
+def test_a_trailer_comes_back_and_leaves_the_next_byte(covered: int, identity: Identity, data: st.DataObject) -> None:
+    count = -(-covered // BLOCK)
+    sums = tuple(data.draw(st.lists(st.integers(0, (1 << 64) - 1), min_size=count, max_size=count)))
+    written = Trailer(covered, sums, identity)
+    source = Bytes(trailer.encode(written) + b"next")
+    assert trailer.parse(source.take, covered) == written
+    assert source.data[source.offset :] == b"next"
+
+
+def test_an_identity_says_when_in_utc_and_by_which_pyxl() -> None:
+    assert IDENTITY.saved == "2026-11-24T15:20:11Z"
+    assert IDENTITY.pyxl == __version__
+
+
+def test_an_identity_of_any_name_is_within_its_bound() -> None:
+    named = trailer.identity("", "\0" * (1 << 20), 0, "\U0001f600" * (1 << 20), "", "\udcff")
+    assert parse(trailer.encode(Trailer(0, (), named)), 0).identity.name == "\0" * trailer.MAX_VALUE
+
+
+def test_the_trailer_s_place_is_found_from_the_file_s_end() -> None:
+    data = b"x" * 100 + trailer.encode(Trailer(100, (1,), IDENTITY))
+    size, magic = trailer.FOOT.unpack(data[-trailer.FOOT.size :])
+    assert (len(data) - size, magic) == (100, trailer.END_MAGIC)
+
+
+def test_members_of_a_later_identity_are_passed_over() -> None:
+    text = b'{"name": "web1", "colour": "blue"}'
+    assert trailer._identity(text, 0) == Identity(name="web1")
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'"web1"', b"{", b"\xff", b"[" * 60000])
+def test_an_identity_that_is_no_json_object_is_refused(text: bytes) -> None:
+    with pytest.raises(BadRecord):
+        trailer._identity(text, 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        ((b"notmagic", 1, BLOCK, 100, 1, 2), BadRecord),
+        ((trailer.MAGIC, 2, BLOCK, 100, 1, 2), UnsupportedStream),
+        ((trailer.MAGIC, 1, 4096, 100, 1, 2), UnsupportedStream),
+        ((trailer.MAGIC, 1, BLOCK, 101, 1, 2), BadRecord),
+        ((trailer.MAGIC, 1, BLOCK, 100, 0xFFFF_FFFF, 2), BadRecord),
+        ((trailer.MAGIC, 1, BLOCK, 100, 1, trailer.MAX_IDENTITY + 1), BadRecord),
+    ],
+)
+def test_a_claim_is_refused_before_it_is_read(head: tuple[object, ...], error: type[StreamError]) -> None:
+    source = Bytes(trailer.HEAD.pack(*head))
+    with pytest.raises(error):
+        trailer.parse(source.take, 100)
+
+
+def marked(marker: bytes) -> xl_header.XlHeader:
+    block = xl_header.LENGTH.pack(len(streams.CONFIG) + 1) + streams.CONFIG + b"\0" + marker
+    return xl_header.parse(
+        Bytes(xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 3, 0, len(block)) + block).take
+    )
+
+
+def test_a_marker_is_none_of_the_config_s() -> None:
+    header = marked(xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 1))
+    assert (header.config, header.has_trailer) == (streams.CONFIG, True)
+    assert not marked(xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 0)).has_trailer
+    assert not marked(b"").has_trailer
+
+
+@pytest.mark.parametrize(
+    ("marker", "error"),
+    [
+        (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 2, 1), UnsupportedStream),
+        (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 3), UnsupportedStream),
+        (xl_header.MARKER_MAGIC, BadHeader),
+        (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 1) + b"x", BadHeader),
+    ],
+)
+def test_a_marker_that_cannot_be_is_refused(marker: bytes, error: type[StreamError]) -> None:
+    with pytest.raises(error):
+        marked(marker)
+
+
+def through_a_pipe(data: bytes) -> Trailer | None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, data)  # fits: the files here are smaller than a pipe
+        os.close(writer)
+        return verify(Path(f"/dev/fd/{reader}"))
+    finally:
+        os.close(reader)
+
+
+@pytest.fixture(params=["file", "pipe"])
+def check(request: pytest.FixtureRequest, tmp_path: Path) -> "Check":
+    return Check(tmp_path / "file" if request.param == "file" else None)
+
+
+class Check:
+    """Verify bytes, from a file or through a pipe."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def __call__(self, data: bytes) -> Trailer | None:
+        if self._path is None:
+            return through_a_pipe(data)
+        self._path.write_bytes(data)
+        return verify(self._path)
+
+
+def small() -> bytes:
+    return streams.summed(streams.checkpoint(streams.libxc_stream(records=b""), b"QEVM", marked=True), IDENTITY)
+
+
+def flips(data: bytes) -> Iterator[bytes]:
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+def test_a_whole_file_is_known_for_what_it_is(check: Check) -> None:
+    found = check(small())
+    assert found is not None
+    assert found.identity == IDENTITY
+
+
+def test_xl_s_file_is_whole_and_has_no_sums(check: Check) -> None:
+    assert check(streams.checkpoint()) is None
+
+
+def test_every_flip_of_a_bit_is_found(check: Check) -> None:
+    for data in flips(small()):
+        with pytest.raises(StreamError):
+            check(data)
+
+
+def test_every_cut_is_found(check: Check) -> None:
+    data = small()
+    for length in range(len(data)):
+        with pytest.raises(TruncatedStream):
+            check(data[:length])
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"x" * 5000, trailer.MAGIC])
+def test_what_stands_behind_the_trailer_is_found(check: Check, junk: bytes) -> None:
+    with pytest.raises(BadRecord, match="bytes behind the trailer"):
+        check(small() + junk)
+
+
+@pytest.mark.parametrize("junk", [b"\0", trailer.encode(Trailer(0, (), IDENTITY))])
+def test_what_stands_behind_end_without_a_marker_is_found(check: Check, junk: bytes) -> None:
+    with pytest.raises(BadRecord, match="bytes behind END without a marker"):
+        check(streams.checkpoint() + junk)
