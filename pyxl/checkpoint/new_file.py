@@ -1,29 +1,52 @@
-"""A checkpoint file in the making: beside its target, private, and durable before it takes the target's name."""
+"""A checkpoint file in the making: beside its target, private, and durable before it takes the target's name.
+
+Its directory is opened once and everything happens in it: nobody can put another directory in its place meanwhile.
+"""
 
 import contextlib
 import os
+import stat
 from pathlib import Path
+
+from pyxl.checkpoint.real_path import is_trusted, open_directory
+from pyxl.errors import PyxlError
+
+
+class NameNotDurable(OSError):
+    """The file is whole, durable and has its name, but the disk did not confirm the name: a crash may undo it."""
 
 
 class NewFile:
     """A new file that becomes ``target`` only at ``commit``; left without one, nothing of it stays.
 
-    A target that exists and is no regular file (a pipe, a device) is written to directly: it has no old content
-    to keep.  ``fd`` is unbuffered: the save-helper writes on at its offset.
+    A link keeps pointing where it points: the file behind it is what gets replaced.  A target that exists and is no
+    regular file (a pipe, a device), or that is a descriptor (standard output), is written to directly.  ``fd`` is
+    unbuffered: the save-helper writes on at its offset.  ``temporary`` is where the file is until it has its name.
 
     :raise OSError: the target or its directory cannot be written to.
+    :raise PyxlError: it can, but others would choose what is written to or could replace it; or it is a terminal.
     """
 
-    def __init__(self, target: Path) -> None:
-        # A link keeps pointing where it points: the file behind it is what gets replaced.
-        self._target = target.resolve()
-        self._new: Path | None = None
-        if self._target.exists() and not self._target.is_file():
-            self.fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
-            return
-        self._new = self._target.with_name(f".{self._target.name}.{os.getpid()}.new")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.fd = os.open(self._new, flags, 0o600)
+    def __init__(self, target: Path | int) -> None:
+        self.temporary: Path | None = None
+        self._directory = -1
+        if isinstance(target, int):
+            self.fd = os.dup(target)
+        else:
+            self._directory, self._target = open_directory(target)
+            self.fd = -1
+        try:
+            if self.fd < 0:
+                self.fd = self._open_special()
+            if self.fd < 0:
+                self.fd = self._create()
+            if os.isatty(self.fd):
+                raise PyxlError("a checkpoint is not for a terminal", "Name a file, or send it to a pipe.")
+        except BaseException:
+            self.close()
+            raise
+        self._is_file = stat.S_ISREG(os.fstat(self.fd).st_mode)
+        self._start = os.lseek(self.fd, 0, os.SEEK_CUR) if self._is_file else 0
 
     def __enter__(self) -> "NewFile":
         return self
@@ -39,36 +62,76 @@ class NewFile:
 
     def size(self) -> int:
         """Return how many bytes were written so far, by this process or by one that shares the fd; 0 on a pipe."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR) if self._new else 0
+        return os.lseek(self.fd, 0, os.SEEK_CUR) - self._start if self._is_file else 0
 
     def start_writeback(self, start: int, end: int) -> None:
         """Have the kernel begin to write these bytes to the disk, without waiting; a pipe has none."""
-        if self._new is not None:
+        if self.temporary is not None:
             os.posix_fadvise(self.fd, start, end - start, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk; a pipe has none."""
-        if self._new is not None:
+        if self._is_file:
             os.fsync(self.fd)
 
     def commit(self) -> None:
-        """Give a synced file its name and make the name durable."""
-        if self._new is None:
+        """Close a synced file, give it its name and make the name durable.
+
+        :raise NameNotDurable: the file has its name, but may lose it again.
+        :raise OSError: the target is as it was.
+        """
+        self._close_fd()
+        if self.temporary is None:
             return
-        self._new.rename(self._target)
-        self._new = None
-        directory = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.rename(self.temporary.name, self._target.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        self.temporary = None
         try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            os.fsync(self._directory)
+        except OSError as error:
+            said = f"{error.strerror}: the checkpoint is whole, but its name may not outlast a crash of this host"
+            raise NameNotDurable(error.errno, said, os.fspath(self._target)) from error
 
     def close(self) -> None:
         """Close the file, and remove it if it never became a checkpoint; harmless when done twice."""
-        if self.fd < 0:
-            return
-        os.close(self.fd)
-        self.fd = -1
-        if self._new is not None:
-            with contextlib.suppress(FileNotFoundError):
-                self._new.unlink()
+        try:
+            self._close_fd()
+        finally:
+            if self.temporary is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.temporary.name, dir_fd=self._directory)
+                self.temporary = None
+            if self._directory >= 0:
+                os.close(self._directory)
+                self._directory = -1
+
+    def _close_fd(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _open_special(self) -> int:
+        """Open a target that is no regular file; -1 when it is one, or missing."""
+        try:
+            status = os.stat(self._target.name, dir_fd=self._directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return -1
+        if stat.S_ISREG(status.st_mode):
+            return -1
+        if not is_trusted(status):
+            raise PyxlError(f"{self._target} belongs to another user, who could read the guest's memory there")
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+        return os.open(self._target.name, flags, dir_fd=self._directory)
+
+    def _create(self) -> int:
+        """Create the file beside its target."""
+        mode = os.fstat(self._directory).st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise PyxlError(
+                f"everybody may write to {self._target.parent}, and so replace the checkpoint",
+                f"`chmod +t {self._target.parent}` keeps others from that; or save elsewhere.",
+            )
+        name = f".{self._target.name}.{os.getpid()}.new"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=self._directory)
+        self.temporary = self._target.with_name(name)
+        return fd
