@@ -4,13 +4,21 @@ Spec: xen-spec.md 1.4.  Does not know xl.cfg (xlcfg does), files, or whether lib
 """
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyxl.errors import UsageError
 
+if TYPE_CHECKING:
+    from pyxl.formats.host_references import Reference
+
 #: on_… keys, and what libxl means when one is absent.
 DEFAULT_ACTION = "destroy"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+#: libxl keeps numbers in 64 bits at most.
+_MAX_NUMBER = (1 << 63) - 1
 _HOST_FILES = ("kernel", "ramdisk", "device_model", "bootloader")
 
 
@@ -31,8 +39,12 @@ class GuestConfig:
         self._document: dict[str, Any] = document
         self._created: dict[str, Any] = created
         self._build: dict[str, Any] = build
-        if not self.name:
+        name = created.get("name")
+        if not isinstance(name, str) or not name:
             raise UsageError(f"{origin}: the guest's config has no name")
+        uuid = created.get("uuid", "")
+        if not isinstance(uuid, str) or (uuid and not _UUID.fullmatch(uuid)):
+            raise UsageError(f"{origin}: the guest's config has a uuid that is none")
 
     @property
     def name(self) -> str:
@@ -40,7 +52,8 @@ class GuestConfig:
 
     @property
     def uuid(self) -> str:
-        return str(self._created.get("uuid", ""))
+        """The guest's uuid, 36 hexadecimal digits and dashes in lower case; empty where the config leaves it open."""
+        return str(self._created.get("uuid", "")).lower()
 
     @property
     def type(self) -> str:
@@ -66,6 +79,18 @@ class GuestConfig:
             if isinstance(path, str) and path and not elsewhere:
                 files.append((f"disk {disk.get('vdev', '?')}", path))
         return files
+
+    def references(self) -> "Iterator[Reference]":
+        """Yield all that the guest would have this host run, open or hand over."""
+        from pyxl.formats.host_references import references
+
+        return references(self._document)
+
+    def texts(self) -> Iterator[str]:
+        """Yield every string of the config, names of members too."""
+        from pyxl.formats.host_references import texts
+
+        return texts(self._document)
 
     def use_device_model(self, path: str) -> None:
         """Have ``path`` run in the place of libxl's own device model.
@@ -105,4 +130,4 @@ class GuestConfig:
 
     def _number(self, key: str) -> int:
         value = self._build.get(key)
-        return value if isinstance(value, int) else 0
+        return value if isinstance(value, int) and 0 <= value <= _MAX_NUMBER else 0

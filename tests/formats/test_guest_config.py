@@ -44,3 +44,38 @@ def test_another_device_model_of_the_user_s_is_kept() -> None:
 def test_a_guest_without_a_device_model_gets_no_front() -> None:
     with pytest.raises(UsageError, match='"web1" is a pvh guest'):
         config("pvh").use_device_model(FRONT)
+
+
+@pytest.mark.parametrize("uuid", ["../../../etc/cron.d/x", "6b1d9b2e", "6b1d9b2e-0000-4000-8000-00000000000g", 7, None, ["x"]])
+def test_a_uuid_that_is_none_is_refused(uuid: object) -> None:
+    document = {"c_info": {"name": "web1", "uuid": uuid}, "b_info": {}}
+    with pytest.raises(UsageError, match="a uuid that is none"):
+        GuestConfig(json.dumps(document), "test")
+
+
+def test_a_uuid_is_in_lower_case() -> None:
+    upper = "6B1D9B2E-0000-4000-8000-00000000000A"
+    document = {"c_info": {"name": "web1", "uuid": upper}, "b_info": {}}
+    assert GuestConfig(json.dumps(document), "test").uuid == upper.lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"c_info": {"name": "web1"}, "b_info": ' + '{"a":' * 100_000,
+        '{"c_info": {"name": "web1"}, "b_info": {"max_memkb": ' + "9" * 10_000 + "}}",
+        '{"c_info": {"name": ["web1"]}, "b_info": {}}',
+        '{"c_info": {"name": ""}, "b_info": {}}',
+        '{"c_info": [], "b_info": {}}',
+        "\x00",
+    ],
+)
+def test_a_config_that_no_libxl_writes_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="test: the guest's config"):
+        GuestConfig(text, "test")
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 63, 1 << 200, "131072", None])
+def test_a_number_that_no_libxl_keeps_counts_as_none(number: object) -> None:
+    assert config(max_memkb=number, target_memkb=number).memory_kb == config().memory_kb
