@@ -12,7 +12,7 @@ import sys
 
 from pyxl.errors import PyxlError
 from pyxl.xen import guest
-from pyxl_save_helper import callbacks
+from pyxl_save_helper import callbacks, confine
 
 FATAL = 255  # exit status before libxc could be asked, as the stock helper's
 ERROR = 8  # log level
@@ -37,11 +37,15 @@ def main() -> None:
         sys.exit(2)
     # A Ctrl-C goes to the whole foreground group; what it means is the toolstack's to decide.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    confine.keep_only(numbers[0], numbers[1])
+    if not confine.end_with_parent():
+        sys.exit(callbacks.TOOLSTACK_GONE)
     toolstack = callbacks.Toolstack(out_fd=1, in_fd=0)
     log = callbacks.logger(toolstack, with_progress=QUIET not in os.environ)
     try:
         library = guest.GuestLibrary(log)
-    except PyxlError as error:
+        confine.limit(library.host_pages())
+    except (PyxlError, OSError) as error:
         toolstack.send("log", ERROR, -1, "pyxl-save-helper", str(error))
         sys.exit(FATAL)
     if mode == "--save-domain":

@@ -54,7 +54,7 @@ class GuestLibrary:
     """
 
     def __init__(self, logger: Logger) -> None:
-        control = lib.load("xenctrl")
+        self._control = control = lib.load("xenctrl")
         self._guest = lib.load("xenguest")
         opener = lib.declare(
             control, ctypes.c_void_p, "xc_interface_open", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint
@@ -62,6 +62,18 @@ class GuestLibrary:
         self._handle = opener(ctypes.byref(logger), ctypes.byref(logger), 0)
         if not self._handle:
             raise lib.failed("xc_interface_open")
+
+    def host_pages(self) -> int:
+        """Return how many pages of memory the host has at most; no guest and no table of pages has more.
+
+        :raise XenError: the hypervisor does not say.
+        """
+        last = ctypes.c_ulong()
+        function = lib.declare(
+            self._control, ctypes.c_int, "xc_maximum_ram_page", ctypes.c_void_p, ctypes.POINTER(ctypes.c_ulong)
+        )
+        lib.check(function(self._handle, ctypes.byref(last)), "xc_maximum_ram_page")
+        return last.value + 1
 
     def save(self, fd: int, domid: int, flags: int, callbacks: SaveCallbacks, stream_type: int, back_fd: int) -> int:
         """Stream a domain to ``fd``; return libxc's result, with the reason of a failure left in errno."""
