@@ -13,6 +13,8 @@ EMULATOR_QEMU_UPSTREAM = 2
 DEADLINE = 60.0
 #: Seconds for any other answer: it comes within milliseconds, and the guest may be waiting, suspended.
 ANSWER_DEADLINE = 10.0
+#: Seconds for each answer of one that is only to show that it can be saved.
+READY_DEADLINE = 5.0
 #: A state is some 100 KiB; this is what pyxl will hold in memory.
 MAX_STATE = 256 << 20
 _LOG_LINES = 3

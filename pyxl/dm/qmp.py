@@ -11,16 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, Driver
+from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, READY_DEADLINE, Driver
 from pyxl.dm.qmp_session import Session
 from pyxl.model import paths
 
 #: Seconds to wait for the socket's lock: it is held for single commands, not for a whole save.
 LOCK_DEADLINE = 10.0
+# What the image formats say that cannot be open in two qemus at once, as in a live migration; a save never has two.
+_LIVE_ONLY = "does not support live migration"
 
 
 class QmpDeviceModel(Driver):
     """The DeviceModel of pyxl.model.ports for a domain whose qemu listens on QMP."""
+
+    def blockers(self) -> list[str]:
+        """Return what qemu names that keeps its state from being saved; xen-save-devices-state would not look."""
+        with self._session("query-migrate", READY_DEADLINE, READY_DEADLINE) as session:
+            if session.execute("query-status").get("status") == "inmigrate":
+                return ["it is still loading the state that it was started with"]
+            reasons = session.execute("query-migrate").get("blocked-reasons", [])
+        return [str(reason) for reason in reasons if _LIVE_ONLY not in str(reason)]
 
     def stop_and_save(self) -> bytes:
         """Stop qemu and return its device state; the state never has a name in any directory."""
@@ -46,11 +56,13 @@ class QmpDeviceModel(Driver):
             session.log_dirty(on)
 
     @contextmanager
-    def _session(self, purpose: str) -> Iterator[Session]:
+    def _session(
+        self, purpose: str, deadline: float | None = None, patience: float | None = None
+    ) -> Iterator[Session]:
         """Hold libxl's lock and a QMP session for the length of a with block."""
         try:
-            with _locked(Path(paths.qmp_lock(self._domid, self._domain.uuid))):
-                session = Session(socket.socket(socket.AF_UNIX), self._domid, ANSWER_DEADLINE)
+            with _locked(Path(paths.qmp_lock(self._domid, self._domain.uuid)), patience or LOCK_DEADLINE):
+                session = Session(socket.socket(socket.AF_UNIX), self._domid, deadline or ANSWER_DEADLINE)
                 try:
                     session.connect(paths.qmp_socket(self._domid))
                     yield session
@@ -61,12 +73,12 @@ class QmpDeviceModel(Driver):
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, patience: float) -> Iterator[None]:
     """Hold a lock file of libxl's as libxl does: locked, still the one at ``path``, and removed before it is released.
 
-    :raise TimeoutError: somebody else holds it for longer than LOCK_DEADLINE.
+    :raise TimeoutError: somebody else holds it for longer than ``patience``, in seconds.
     """
-    end = time.monotonic() + LOCK_DEADLINE
+    end = time.monotonic() + patience
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, MAX_STATE, Driver
+from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, EMULATOR_QEMU_UPSTREAM, MAX_STATE, Driver
 from pyxl.dm.qmp import QmpDeviceModel
 from pyxl.errors import DeviceModelError
 from pyxl.model import paths
@@ -20,6 +20,18 @@ class XenstoreDeviceModel(Driver):
     """The DeviceModel of pyxl.model.ports for a domain whose device model listens on xenstore."""
 
     _asked_to_stop = False
+
+    def blockers(self) -> list[str]:
+        """Return what keeps its state from being saved; upstream qemu is asked over libxl's socket, where there is one.
+
+        A front that has died shows itself in log_dirty, before the guest is asked for anything.
+        """
+        state = self._store.read(self._root + "/state")
+        if state not in (RUNNING, PAUSED):
+            return [f'its state is "{state}"' if state else "it has not said that it is running"]
+        if self.emulator_id != EMULATOR_QEMU_UPSTREAM or not Path(paths.qmp_socket(self._domid)).exists():
+            return []
+        return QmpDeviceModel(self._domain, self._store, self.emulator_id, self._dm_domid).blockers()
 
     def stop_and_save(self) -> bytes:
         """Have the device model stop and write its state to its file, and take that away."""

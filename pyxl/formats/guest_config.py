@@ -71,14 +71,26 @@ class GuestConfig:
     def host_files(self) -> list[tuple[str, str]]:
         """Return (what it is, path) for each file of this host that the guest cannot start without."""
         files = [(key, self._build[key]) for key in _HOST_FILES if isinstance(self._build.get(key), str)]
-        disks = self._document.get("disks")
-        for disk in disks if isinstance(disks, list) else []:
-            path = disk.get("pdev_path") if isinstance(disk, dict) else None
+        return files + [(f"disk {vdev}", path) for vdev, path, _ in self.disks()]
+
+    def disks(self) -> list[tuple[str, str, bool]]:
+        """Return (vdev, path, may the guest write to it) for each disk that is a file or device of this host."""
+        found = []
+        for disk in self._devices("disks"):
+            path = disk.get("pdev_path")
             # A block script's target (iscsi, rbd, drbd) and another domain's disk are no paths of this host.
-            elsewhere = isinstance(disk, dict) and (disk.get("script") or disk.get("backend_domname"))
+            elsewhere = disk.get("script") or disk.get("backend_domname")
             if isinstance(path, str) and path and not elsewhere:
-                files.append((f"disk {disk.get('vdev', '?')}", path))
-        return files
+                found.append((str(disk.get("vdev", "?")), path, bool(disk.get("readwrite"))))
+        return found
+
+    def passed_through(self) -> list[str]:
+        """Return the devices of this host that the guest has for itself, by what they are: "PCI 0000:03:00.0"."""
+        pci = [
+            f"PCI {d.get('domain', 0):04x}:{d.get('bus', 0):02x}:{d.get('dev', 0):02x}.{d.get('func', 0):x}"
+            for d in self._devices("pcidevs")
+        ]
+        return pci + [f"USB {d.get('ctrl', 0)}.{d.get('port', 0)}" for d in self._devices("usbdevs")]
 
     def references(self) -> "Iterator[Reference]":
         """Yield all that the guest would have this host run, open or hand over."""
@@ -127,6 +139,10 @@ class GuestConfig:
     def to_json(self) -> str:
         """Return the config as xl lays it out: four spaces, a newline at the end."""
         return json.dumps(self._document, indent=4) + "\n"
+
+    def _devices(self, kind: str) -> list[dict[str, Any]]:
+        listed = self._document.get(kind)
+        return [device for device in listed if isinstance(device, dict)] if isinstance(listed, list) else []
 
     def _number(self, key: str) -> int:
         value = self._build.get(key)

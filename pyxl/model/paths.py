@@ -29,6 +29,16 @@ def control_shutdown(domid: int) -> str:
     return f"{LOCAL_DOMAIN}/{domid}/control/shutdown"
 
 
+def control_feature(domid: int, request: str) -> str:
+    """Return where a guest says whether it obeys ``request`` in control/shutdown: "1", "0", or nothing."""
+    return f"{LOCAL_DOMAIN}/{domid}/control/feature-{request}"
+
+
+def backends(kind: str) -> str:
+    """Return the directory of dom0's backends of one kind (vbd, qdisk, vif, …): below it DOMID/DEVICE."""
+    return f"{LOCAL_DOMAIN}/0/backend/{kind}"
+
+
 def device_model(domid: int, dm_domid: int) -> str:
     """Return the directory of the device model that serves ``domid`` and runs in ``dm_domid``."""
     return f"{LOCAL_DOMAIN}/{dm_domid}/device-model/{domid}"

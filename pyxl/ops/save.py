@@ -3,7 +3,6 @@
 Every phase owes its undo from the moment that it is entered; nothing is destroyed before the file is whole.
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,19 +14,18 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.errors import DeviceModelError, PyxlError, StoreError
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
-from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
 from pyxl.ops.background import Background
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
+from pyxl.ops.preflight_save import can_be_saved, devices_can_be_saved
 from pyxl.ops.report import Report
-from pyxl.ops.suspend import needs_help, resume, suspend, withdraw
+from pyxl.ops.suspend import resume, suspend, withdraw
 from pyxl.ops.undo import StillOwed, Undo
 
-#: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
-STREAM_OVERHEAD = 16 << 20
 #: Seconds between two requests to write dirty pages of the file back to the disk.
 WRITEBACK_SECONDS = 0.25
 
@@ -79,8 +77,11 @@ def save(
     with Undo(f'save {domid} "{name}"') as undo:
         undo.keep(Journal("save", order.domain.uuid, name))
         undo.note(domid=domid, after=order.after.name)
-        preflight(xen, store, order)
+        for remark in can_be_saved(xen, store, order.domain, order.target):
+            report.log(remark)
+        living = GuestConfig(xen.config_json(domid), f"domain {domid}")
         device_model = open_dm(order.domain, store)
+        devices_can_be_saved(living, device_model)
         guest = _Guest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
@@ -93,7 +94,7 @@ def save(
         undo.note(helper=helper.pid)
 
         undo.enter(Phase.CONFIG)
-        config = order.config or GuestConfig(xen.config_json(domid), f"domain {domid}")
+        config = order.config or living
         config.set_domid(domid if order.keep_domid else 0)
         file.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
@@ -147,39 +148,6 @@ def save(
         file.close()
         ended = time.monotonic()
     return Saved(name, size, ended - started, ended - suspended_at)
-
-
-def preflight(xen: Hypervisor, store: Store, order: SaveOrder) -> None:
-    """Find what would make the save fail, before the guest is touched.
-
-    :raise PyxlError: the reason and its remedy.
-    """
-    domain = order.domain
-    directory = order.target.resolve().parent
-    if not directory.is_dir():
-        raise PyxlError(f"there is no directory {directory}")
-    if order.target.is_dir():
-        raise PyxlError(f"{order.target} is a directory")
-    if domain.suspended:
-        raise PyxlError(
-            "the domain is suspended already, by a save that is running or did not end",
-            f"If no save is running, `pyxl destroy {domain.domid}` ends the domain.",
-        )
-    if domain.shutdown_reason is not None:
-        reason = domain.shutdown_reason
-        said = reason.name.lower() if isinstance(reason, ShutdownReason) else str(reason)
-        raise PyxlError(f"the domain has shut down ({said}); there is nothing to save")
-    if domain.paused and needs_help(xen, store, domain.domid):
-        raise PyxlError(
-            "the domain is paused, and its PV drivers must help with a suspend", f"`pyxl unpause {domain.domid}` first."
-        )
-    if order.target.exists() and not order.target.is_file():
-        return  # a pipe or device has no size of its own
-    room = os.statvfs(directory)
-    needed = domain.memory_kb * 1024 + STREAM_OVERHEAD
-    if room.f_bavail * room.f_frsize < needed:
-        free = room.f_bavail * room.f_frsize >> 20
-        raise PyxlError(f"{directory} has {free} MiB free, the checkpoint needs up to {needed >> 20} MiB")
 
 
 def _discard(file: NewFile, phase: Phase) -> str:

@@ -37,7 +37,7 @@ def test_a_silent_qemu_meets_a_deadline(over_qmp: Guest, monkeypatch: pytest.Mon
 
 def test_the_socket_s_lock_is_waited_for_and_then_told(over_qmp: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qmp, "LOCK_DEADLINE", 0.0)
-    with qmp._locked(over_qmp.directory / "lock"):
+    with qmp._locked(over_qmp.directory / "lock", 0.0):
         with pytest.raises(DeviceModelError, match="is held by another process"):
             over_qmp.model().resume()
     over_qmp.model().resume()
@@ -63,3 +63,31 @@ def test_a_device_model_in_a_stub_domain_is_found_there() -> None:
     model = open_dm(running(), FakeStore(nodes))
     assert isinstance(model, XenstoreDeviceModel)
     assert model.xenstore_data() == [("physmap/0/size", "1000")]
+
+
+BLOCKED = {
+    "return": {
+        "blocked-reasons": [
+            "non-migratable device: 0000:00:04.0/nvme",
+            "The vpc format used by node '#block1' does not support live migration",
+        ]
+    }
+}
+
+
+def test_what_blocks_a_save_is_told_but_not_what_blocks_only_a_live_migration(over_qmp: Guest) -> None:
+    assert over_qmp.model().blockers() == []
+    over_qmp.qemu.answers["query-migrate"] = BLOCKED
+    assert over_qmp.model().blockers() == ["non-migratable device: 0000:00:04.0/nvme"]
+
+
+def test_a_qemu_that_has_not_loaded_its_state_is_not_saved(over_qmp: Guest) -> None:
+    over_qmp.qemu.answers["query-status"] = {"return": {"status": "inmigrate"}}
+    assert over_qmp.model().blockers() == ["it is still loading the state that it was started with"]
+
+
+def test_a_silent_qemu_is_not_waited_for_before_a_save(over_qmp: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qmp, "READY_DEADLINE", 0.05)
+    over_qmp.qemu.answers["query-status"] = {"id": 0}
+    with pytest.raises(DeviceModelError, match="query-migrate: timed out"):
+        over_qmp.model().blockers()

@@ -154,3 +154,19 @@ def test_log_dirty_that_an_earlier_toolstack_left(faulty: Faulty) -> None:
     with pytest.raises(DeviceModelError, match='an earlier "enable" was not done'):
         faulty.model().log_dirty(False)
     faulty.store.remove(f"{ROOT}/logdirty")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("running", []), ("paused", []), ("confused", ['its state is "confused"']), (None, ["it has not said that it is running"])],
+)
+def test_its_state_key_tells_whether_it_can_be_saved(faulty: Faulty, state: str | None, said: list[str]) -> None:
+    faulty.store.remove(STATE_KEY)
+    if state is not None:
+        faulty.store.write(STATE_KEY, state)
+    assert faulty.model().blockers() == said
+
+
+def test_upstream_qemu_behind_a_front_is_asked_over_libxl_s_socket(faulty: Faulty, over_qmp: Guest) -> None:
+    over_qmp.qemu.answers["query-migrate"] = {"return": {"blocked-reasons": ["non-migratable device: nvme"]}}
+    assert faulty.model().blockers() == ["non-migratable device: nvme"]

@@ -157,11 +157,17 @@ class FakeDeviceModel:
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
         self.fail: set[str] = set()
+        self.blocked: list[str] = []
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
         if call in self.fail:
             raise DeviceModelError(7, call.removeprefix("dm."), "refused")
+
+    def blockers(self) -> list[str]:
+        if "dm.blockers" in self.fail:
+            raise DeviceModelError(7, "query-migrate", "timed out")
+        return self.blocked
 
     def stop_and_save(self) -> bytes:
         self._note("dm.save")

@@ -1,0 +1,135 @@
+"""Every refusal of a save: what it says, its remedy, and that nothing was touched."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyxl.errors import DeviceModelError, PyxlError
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model import paths
+from pyxl.model.domain import ShutdownReason
+from pyxl.ops import suspend
+from pyxl.ops.preflight_save import can_be_saved, devices_can_be_saved
+from tests.fakes.host import CONFIG, FakeDeviceModel, FakeStore, FakeXen, running, web1
+
+REQUEST = paths.control_shutdown(7)
+ABLE = paths.control_feature(7, "suspend")
+FRONT = f"{paths.domain(7)}/device/vbd/832/state"
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore({**web1(), ABLE: "1"})
+
+
+def remarks(store: FakeStore, target: Path, pv_drivers: bool = True, **domain: object) -> list[str]:
+    xen = FakeXen([], running())
+    xen.params[suspend.PARAM_CALLBACK_IRQ] = int(pv_drivers)
+    before = dict(store.nodes)
+    try:
+        return can_be_saved(xen, store, replace(running(), **domain), target)  # type: ignore[arg-type]
+    finally:
+        assert (xen.calls, store.nodes) == ([], before)
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "remedy"),
+    [
+        ({"dying": True}, "is being destroyed", ""),
+        ({"shutdown_reason": ShutdownReason.SUSPEND}, "suspended already", "pyxl destroy 7"),
+        ({"shutdown_reason": ShutdownReason.POWEROFF}, r"has shut down \(poweroff\)", ""),
+        ({"shutdown_reason": 9}, r"has shut down \(9\)", ""),
+        ({"paused": True}, "the domain is paused", "pyxl unpause 7"),
+        ({"memory_kb": 1 << 50}, "the checkpoint needs up to", "Make room"),
+    ],
+)
+def test_a_domain_in_no_state_to_be_saved(
+    store: FakeStore, tmp_path: Path, change: dict[str, object], said: str, remedy: str
+) -> None:
+    with pytest.raises(PyxlError, match=said) as caught:
+        remarks(store, tmp_path / "x", True, **change)
+    assert remedy in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("node", "value", "said", "remedy"),
+    [
+        (REQUEST, "reboot", 'was asked for "reboot" already', f"xenstore-write {REQUEST} ''"),
+        (REQUEST, "suspend", 'was asked for "suspend" already', "withdraws it"),
+        (ABLE, "0", "say that it cannot suspend", "need an update"),
+    ],
+)
+def test_pv_drivers_that_would_not_suspend(
+    store: FakeStore, tmp_path: Path, node: str, value: str, said: str, remedy: str
+) -> None:
+    store.write(node, value)
+    with pytest.raises(PyxlError, match=said) as caught:
+        remarks(store, tmp_path / "x")
+    assert remedy in caught.value.hint
+    assert remarks(store, tmp_path / "x", pv_drivers=False) == []  # it is suspended by hypercall, whatever stands there
+
+
+def test_a_doubt_is_a_remark(store: FakeStore, tmp_path: Path) -> None:
+    assert remarks(store, tmp_path / "x") == []
+    store.write(ABLE, "")
+    assert remarks(store, tmp_path / "x") == ["the guest does not say whether it can suspend; it may still be booting"]
+    store.nodes |= {ABLE: "1", FRONT: "5", FRONT.replace("832", "768"): "4"}
+    assert remarks(store, tmp_path / "x") == ["vbd 832 is being detached; the restored guest may have it again"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [(lambda base: base / "no" / "where", "there is no directory"), (lambda base: base, "is a directory")],
+)
+def test_a_target_that_is_none(store: FakeStore, tmp_path: Path, place: Callable[[Path], Path], said: str) -> None:
+    with pytest.raises(PyxlError, match=said) as caught:
+        remarks(store, place(tmp_path))
+    assert caught.value.hint
+
+
+def test_a_target_that_cannot_be_written_to(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(PyxlError, match=f"{tmp_path} cannot be written to: its permissions or attributes forbid it"):
+        remarks(store, tmp_path / "x")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(PyxlError, match=f"{pipe} cannot be written to"):
+        remarks(store, pipe)
+
+
+def test_a_pipe_needs_no_room(store: FakeStore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert remarks(store, tmp_path / "pipe", memory_kb=1 << 50) == []
+
+
+def config(**devices: object) -> GuestConfig:
+    return GuestConfig(json.dumps({**CONFIG, **devices}), "test")
+
+
+def test_devices_passed_through_are_named() -> None:
+    guest = config(pcidevs=[{"bus": 3, "dev": 31, "func": 7}], usbdevs=[{"ctrl": 0, "port": 1}])
+    with pytest.raises(PyxlError, match=r"for itself.*: PCI 0000:03:1f\.7, USB 0\.1") as caught:
+        devices_can_be_saved(guest, None)
+    assert "xl pci-detach" in caught.value.hint
+    devices_can_be_saved(config(), None)
+
+
+def test_a_device_model_that_cannot_be_saved() -> None:
+    model = FakeDeviceModel([])
+    devices_can_be_saved(config(), model)
+    model.blocked = ["non-migratable device: nvme", "and another"]
+    with pytest.raises(PyxlError, match="cannot save its state: non-migratable device: nvme; and another") as caught:
+        devices_can_be_saved(config(), model)
+    assert "out of the guest's config" in caught.value.hint
+
+
+def test_a_device_model_that_does_not_answer() -> None:
+    model = FakeDeviceModel([])
+    model.fail = {"dm.blockers"}
+    with pytest.raises(DeviceModelError, match="query-migrate: timed out") as caught:
+        devices_can_be_saved(config(), model)
+    assert "kill -CONT" in caught.value.hint
