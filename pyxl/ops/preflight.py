@@ -6,28 +6,42 @@ from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
-from pyxl.ops.lookup import by_name
+from pyxl.ops.lookup import name_of
+from pyxl.ops.preflight_disks import check_not_in_use
 
 
 def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
     """Refuse a guest that this host cannot hold now.
 
-    :raise PyxlError: its name is taken, a file of this host is missing, or memory is short.
+    :raise PyxlError: its name is taken, a file of this host is missing, a disk is in use, or memory is short.
     """
-    if (other := by_name(xen, store, config.name)) is not None:
-        raise PyxlError(
-            f'a domain named "{config.name}" exists already (domid {other.domid})',
-            f"End it with `pyxl destroy {other.domid}`, or give the new one another name in a config file.",
-        )
+    _check_name(xen, store, config.name)
     for what, path in config.host_files():
         # libxl looks for a relative kernel or firmware in Xen's own directories.
         if path.startswith("/") and not Path(path).exists():
             front = Path(path).name == programs.QEMU_DM
             hint = "`--dm-control qmp` starts Xen's own qemu instead." if front else ""
             raise PyxlError(f"{what} is missing: {path}", hint)
+    check_not_in_use(xen, store, config.disks())
     free = xen.free_memory_kb()
     if config.memory_kb > free:
         raise PyxlError(
             f"the guest needs {config.memory_kb >> 10} MiB of memory, Xen has {free >> 10} MiB free",
             "End or shrink another guest; or make dom0 smaller with `xl mem-set 0 …`.",
+        )
+
+
+def _check_name(xen: Hypervisor, store: Store, name: str) -> None:
+    """A dying domain keeps its name for libxl, as long as xenstore has it."""
+    for domain in xen.domains():
+        if name_of(store, domain.domid) != name:
+            continue
+        if domain.dying:
+            raise PyxlError(
+                f'a domain named "{name}" is still being destroyed (domid {domain.domid})',
+                "Try again when `xl list` shows it no more; a process that maps its memory may hold it.",
+            )
+        raise PyxlError(
+            f'a domain named "{name}" exists already (domid {domain.domid})',
+            f"End it with `pyxl destroy {domain.domid}`, or give the new one another name in a config file.",
         )

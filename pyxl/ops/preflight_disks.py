@@ -1,0 +1,63 @@
+"""Whether a disk is in another living guest's hands, whatever name either has for it."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyxl.errors import PyxlError
+from pyxl.model import paths
+from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops.lookup import name_of
+
+_KINDS = ("vbd", "qdisk", "vbd3")
+_LOOP_MAJOR = 7
+#: What a file or device is, whatever its name: (is it a device, device number, inode).
+Identity = tuple[bool, int, int]
+
+
+def check_not_in_use(xen: Hypervisor, store: Store, disks: list[tuple[str, str, bool]]) -> None:
+    """Refuse (vdev, path, may write) that another domain has, unless neither may write.
+
+    :raise PyxlError: which domain has it.
+    """
+    wanted = {what: (vdev, path, write) for vdev, path, write in disks if (what := _identity(path)) is not None}
+    if not wanted:
+        return
+    for domid, backend in _backends(store):
+        # libxl has the format before a qdisk's path: "qcow2:/…", "aio:/…".
+        there = _identity("/" + (store.read(backend + "/params") or "").partition("/")[2])
+        if there is None or there not in wanted:
+            continue
+        vdev, path, write = wanted[there]
+        writes = "w" in (store.read(backend + "/mode") or "")
+        domain = xen.domain(domid)
+        if domain is None or not (write or writes):
+            continue
+        how = "being destroyed" if domain.dying else "writing to it" if writes else "reading it"
+        raise PyxlError(
+            f'disk {vdev} is in use: domain {domid} "{name_of(store, domid)}" is {how} ({path})',
+            f"End that domain with `pyxl destroy {domid}`, or give this guest a disk of its own.",
+        )
+
+
+def _backends(store: Store) -> Iterator[tuple[int, str]]:
+    """Yield every disk of every domain: its domid and its backend's directory."""
+    for kind in _KINDS:
+        for domid in store.children(f"{paths.backends(kind)}"):
+            for device in store.children(f"{paths.backends(kind)}/{domid}") if domid.isdigit() else []:
+                yield int(domid), f"{paths.backends(kind)}/{domid}/{device}"
+
+
+def _identity(path: str) -> Identity | None:
+    """Return what ``path`` is: a loop device is the file behind it, a file on a disk is no disk; None for neither."""
+    try:
+        status = Path(path).stat()
+        if stat.S_ISBLK(status.st_mode):
+            if os.major(status.st_rdev) != _LOOP_MAJOR:
+                return True, status.st_rdev, 0
+            behind = f"/sys/dev/block/{_LOOP_MAJOR}:{os.minor(status.st_rdev)}/loop/backing_file"
+            status = Path(Path(behind).read_text().rstrip("\n")).stat()
+    except OSError:
+        return None
+    return (False, status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
