@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from pyxl.errors import PyxlError
+from pyxl.formats import cpu_policy
+from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
@@ -28,6 +30,23 @@ def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
         raise PyxlError(
             f"the guest needs {config.memory_kb >> 10} MiB of memory, Xen has {free >> 10} MiB free",
             "End or shrink another guest; or make dom0 smaller with `xl mem-set 0 …`.",
+        )
+
+
+def fits_this_host(xen: Hypervisor, seen: tuple[bool, CpuPolicy] | None) -> None:
+    """Refuse a checkpoint whose guest has seen a processor that this host cannot give it; Xen would only mask it.
+
+    ``seen`` is what cpu_policy.of_stream found; None, from an older Xen, fits everywhere.
+
+    :raise PyxlError: what this host lacks.
+    """
+    if seen is None:
+        return
+    hvm, guest = seen
+    if missing := cpu_policy.lacking(guest, cpu_policy.decode(*xen.max_cpu_policy(hvm))):
+        raise PyxlError(
+            f"this host's processor, as Xen gives it to guests, lacks what the guest runs on: {', '.join(missing)}",
+            "Restore it on a host that has it; `cpuid=` in a guest's config hides it, before the guest is created.",
         )
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.source import Source
 from pyxl.errors import UnsupportedStream
-from pyxl.formats import libxl_v2, xl_header
+from pyxl.formats import cpu_policy, libxl_v2, xl_header
+from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import Phase
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
 from pyxl.ops.create import Building, start
-from pyxl.ops.preflight import can_be_built
+from pyxl.ops.preflight import can_be_built, fits_this_host
 from pyxl.ops.report import Report
 from pyxl.ops.undo import Undo
 
@@ -36,12 +37,16 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that is open for restore: ``fd`` stands at the first byte of the stream."""
+    """A checkpoint that is open for restore: ``fd`` stands at the first byte of the stream.
+
+    ``policy`` is cpu_policy.of_stream's; None for a pipe too, which can be read only once.
+    """
 
     path: Path
     fd: int
     size: int
     header: xl_header.XlHeader
+    policy: tuple[bool, CpuPolicy] | None
 
     def passed(self) -> int:
         """Return how many bytes libxl and the save-helper have read so far."""
@@ -69,10 +74,13 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
             header = xl_header.parse(source.take)
             if not header.is_v2:
                 raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
+            policy = None
             if source.seekable:
                 libxl_v2.walk(source.take, source.skip, header.size)
+                source.offset = header.size
+                policy = cpu_policy.of_stream(source.take, header.size)
                 os.lseek(fd, header.size, os.SEEK_SET)
-        yield Checkpoint(path, fd, source.size, header)
+        yield Checkpoint(path, fd, source.size, header, policy)
 
 
 def restore(
@@ -89,6 +97,7 @@ def restore(
     with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
         undo.keep(Journal("restore", config.uuid, config.name))
         can_be_built(xen, store, config)
+        fits_this_host(xen, checkpoint.policy)
         undo.enter(Phase.BUILD, target=str(checkpoint.path))
         report.step("restoring memory")
         helper = programs.find(programs.SAVE_HELPER)

@@ -128,4 +128,8 @@ class Control:
         lib.check(self._param(self._handle, domid, index, ctypes.byref(value)), "xc_hvm_param_get", domid)
         return value.value
 
+    def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
+        """Return the most that a guest may have of this host's processor: CPUID leaves and MSRs (pyxl.xen.cpu)."""
+        from pyxl.xen import cpu  # only a restore asks
 
+        return cpu.max_policy(self._handle, hvm)

@@ -57,6 +57,9 @@ class XenHost:
     def free_memory_kb(self) -> int:
         return self._libxl.free_memory_kb()
 
+    def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
+        return self._control.max_cpu_policy(hvm)
+
     def config_json(self, domid: int) -> str:
         return self._libxl.config_json(domid)
 

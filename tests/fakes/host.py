@@ -37,6 +37,7 @@ class FakeXen:
         self.config = json.dumps(CONFIG)
         self.free_kb = 1 << 30
         self.next_domid = 8
+        self.cpu_policy = (b"", b"")
 
     def _note(self, call: str, *arguments: object) -> None:
         self.calls.append(" ".join(map(str, (call, *arguments))))
@@ -61,6 +62,9 @@ class FakeXen:
 
     def free_memory_kb(self) -> int:
         return self.free_kb
+
+    def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
+        return self.cpu_policy
 
     def config_json(self, domid: int) -> str:
         self._note("config_json", domid)

@@ -1,4 +1,4 @@
-"""What keeps a domain from being built: its name, its disks."""
+"""What keeps a domain from being built: its name, its disks, the processor that its guest has seen."""
 
 import json
 from dataclasses import replace
@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pyxl.errors import PyxlError
+from pyxl.formats import cpu_policy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
-from pyxl.ops.preflight import can_be_built
+from pyxl.ops.preflight import can_be_built, fits_this_host
 from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
+from tests.formats.test_cpu_policy import leaf
 
 BACKEND = f"{paths.backends('qdisk')}/7/832"
 
@@ -75,3 +77,13 @@ def test_what_a_domain_that_is_gone_left_in_xenstore_keeps_no_disk(disk: Path) -
 def test_an_empty_cdrom_of_another_guest_is_no_disk(disk: Path) -> None:
     store = FakeStore({**web1(), f"{BACKEND}/params": "", f"{BACKEND}/mode": "r"})
     build(store, FakeXen([], running()), {"vdev": "hda", "pdev_path": str(disk), "readwrite": 1})
+
+
+def test_a_guest_that_needs_another_processor() -> None:
+    xen = FakeXen([])
+    xen.cpu_policy = (leaf(7, 0, ebx=1 << 5), b"")
+    fits_this_host(xen, None)
+    fits_this_host(xen, (True, cpu_policy.decode(leaf(7, 0, ebx=1 << 5), b"")))
+    with pytest.raises(PyxlError, match=r"lacks what the guest runs on: avx512f") as caught:
+        fits_this_host(xen, (True, cpu_policy.decode(leaf(7, 0, ebx=1 << 5 | 1 << 16), b"")))
+    assert "on a host that has it" in caught.value.hint
