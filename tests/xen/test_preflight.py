@@ -1,0 +1,83 @@
+"""What keeps a guest from being saved or built, provoked for real: refused in one line, and nothing touched."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyxl.formats import cpu_policy, libxc_v2, libxl_v2, record, xl_header
+from tests.formats.test_streams import Bytes
+from tests.xen.conftest import PLACE, Dom0
+
+FILE = f"{PLACE}/checkpoint"
+
+
+@pytest.fixture
+def host(shared_dom0: Dom0) -> Iterator[Dom0]:
+    """dom0, checked afterwards: the same domains, and nothing of ours."""
+    before = shared_dom0.domains()
+    yield shared_dom0
+    assert shared_dom0.domains() == before
+    assert shared_dom0.left_behind() == []
+
+
+def test_pv_drivers_that_say_that_they_cannot(host: Dom0) -> None:
+    """And a request that they have not taken; the guest is paused again, so that it takes none meanwhile."""
+    control = f"/local/domain/{host.domid('disk')}/control"
+    host.run(f"xl unpause disk; xenstore-write {control}/feature-suspend 0")
+    assert "preflight: the guest's PV drivers say that it cannot suspend" in host.refused(f"save disk {FILE}")
+    host.run(f"xl pause disk; xenstore-write {control}/feature-suspend 1")
+
+
+def test_a_read_only_file_system(host: Dom0) -> None:
+    host.run("mkdir -p /root/ro; mount -t tmpfs -o ro,size=600m tmpfs /root/ro")
+    said = host.refused("save plain /root/ro/x")
+    host.run("umount /root/ro")
+    assert "preflight: /root/ro cannot be written to: it is on a read-only file system" in said
+
+
+def test_a_device_model_that_is_stopped_is_not_waited_for(host: Dom0) -> None:
+    pid = host.run(f"xenstore-read /local/domain/{host.domid('plain')}/image/device-model-pid").stdout.strip()
+    host.run(f"kill -STOP {pid}")
+    said = host.refused(f"save plain {FILE}")
+    host.run(f"kill -CONT {pid}")
+    assert "preflight: device model of domain" in said and "timed out" in said and "kill -CONT" in said
+
+
+def test_a_device_that_cannot_be_saved(host: Dom0) -> None:
+    host.run("truncate -s 1M /root/n.raw; sed 's/\"plain\"/\"nvme\"/' /etc/xen/lab/plain.cfg > /root/nvme.cfg")
+    drive = '"-drive", "if=none,id=n,format=raw,file=/root/n.raw", "-device", "nvme,drive=n,serial=x"'
+    host.run(f"echo 'device_model_args = [{drive}]' >> /root/nvme.cfg; xl create -p /root/nvme.cfg")
+    said = host.refused(f"save nvme {FILE}")
+    host.run("xl destroy nvme")
+    assert "preflight: the device model cannot save its state: " in said and "nvme" in said
+
+
+def test_a_disk_that_another_guest_writes_to(host: Dom0) -> None:
+    host.run("ln -sf /var/lib/pyxl-lab/disk-hda.raw /root/link.raw")
+    host.run("sed 's/\"disk\"/\"thief\"/; s|/var/lib/pyxl-lab/disk-hda.raw|/root/link.raw|' /etc/xen/lab/disk.cfg > /root/thief.cfg")
+    said = host.refused("create /root/thief.cfg")
+    assert f'preflight: disk hda is in use: domain {host.domid("disk")} "disk" is writing to it (/root/link.raw)' in said
+
+
+def test_a_checkpoint_of_a_richer_processor(host: Dom0) -> None:
+    """A file that pyxl wrote on this host fits it; with avx512f in its CPUID record it does not."""
+    host.wake("plain")
+    host.pyxl(f"save plain {FILE}")
+    head = host.lab.exec(f"head -c 65536 {FILE}").stdout
+    place = leaf_7(head) + 12  # ebx
+    flipped = head[place + 2] | 1  # bit 16
+    host.run(f"cp {FILE} {FILE}.rich; printf '\\x{flipped:02x}' | dd of={FILE}.rich bs=1 seek={place + 2} conv=notrunc 2>&1")
+    said = host.refused(f"restore {FILE}.rich")
+    assert "preflight: this host's processor, as Xen gives it to guests, lacks what the guest runs on: avx512f" in said
+    host.pyxl(f"restore -p {FILE}")
+
+
+def leaf_7(head: bytes) -> int:
+    """Return where the checkpoint has CPUID leaf 7."""
+    source = Bytes(head)
+    source.offset = xl_header.parse(source.take).size
+    source.skip(libxl_v2.HEADER.size + record.HEADER.size + libxc_v2.IMAGE.size + libxc_v2.DOMAIN.size)
+    number, length = record.read_header(source.take, 0)
+    assert number == cpu_policy.CPUID
+    places = range(source.offset, source.offset + length, cpu_policy.LEAF.size)
+    return next(place for place in places if cpu_policy.LEAF.unpack_from(head, place)[:2] == (7, 0))
