@@ -61,7 +61,7 @@ class CheckedFile:
         self._worker.check()
 
     def result(self) -> None:
-        """Wait until all was checked.
+        """Wait until all was checked, at full speed.
 
         :raise StreamError: the file is bad.
         """

@@ -12,6 +12,11 @@ from pyxl.checkpoint.real_path import is_trusted, open_directory
 from pyxl.errors import PyxlError
 
 
+def temporary_of(target: Path) -> Path:
+    """Return where a new file of this process is until it becomes ``target``."""
+    return target.with_name(f".{target.name}.{os.getpid()}.new")
+
+
 class NameNotDurable(OSError):
     """The file is whole, durable and has its name, but the disk did not confirm the name: a crash may undo it."""
 
@@ -21,7 +26,8 @@ class NewFile:
 
     A link keeps pointing where it points: the file behind it is what gets replaced.  A target that exists and is no
     regular file (a pipe, a device), or that is a descriptor (standard output), is written to directly.  ``fd`` is
-    unbuffered: the save-helper writes on at its offset.  ``temporary`` is where the file is until it has its name.
+    unbuffered: the save-helper writes on at its offset.  ``temporary`` is where the file is until it has its name;
+    ``committed`` says that it has.
 
     :raise OSError: the target or its directory cannot be written to.
     :raise PyxlError: it can, but others would choose what is written to or could replace it; or it is a terminal.
@@ -29,6 +35,7 @@ class NewFile:
 
     def __init__(self, target: Path | int) -> None:
         self.temporary: Path | None = None
+        self.committed = False
         self._directory = -1
         if isinstance(target, int):
             self.fd = os.dup(target)
@@ -85,6 +92,7 @@ class NewFile:
             return
         os.rename(self.temporary.name, self._target.name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         self.temporary = None
+        self.committed = True
         try:
             os.fsync(self._directory)
         except OSError as error:
@@ -130,8 +138,8 @@ class NewFile:
                 f"everybody may write to {self._target.parent}, and so replace the checkpoint",
                 f"`chmod +t {self._target.parent}` keeps others from that; or save elsewhere.",
             )
-        name = f".{self._target.name}.{os.getpid()}.new"
+        temporary = temporary_of(self._target)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=self._directory)
-        self.temporary = self._target.with_name(name)
+        fd = os.open(temporary.name, flags, 0o600, dir_fd=self._directory)
+        self.temporary = temporary
         return fd

@@ -7,7 +7,6 @@ appends at the same place while it does not.  Does not know what is written.
 import contextlib
 import fcntl
 import os
-import stat
 import threading
 
 from pyxl.checkpoint.new_file import NewFile
@@ -138,7 +137,7 @@ class SummedPipe:
 
 def summed(file: NewFile) -> SummedFile | SummedPipe:
     """Return ``file`` for writing with its blocks summed; it must stay open until the result is closed."""
-    return SummedFile(file) if stat.S_ISREG(os.fstat(file.fd).st_mode) else SummedPipe(file)
+    return SummedFile(file) if file.temporary is not None else SummedPipe(file)
 
 
 def pipe() -> tuple[int, int]:

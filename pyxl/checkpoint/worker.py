@@ -1,18 +1,22 @@
-"""A thread that works beside the save-helper, and whose error is its owner's."""
+"""A call that blocks for long, made in a thread whose error is its owner's: the owner stays free for signals."""
 
 import threading
 from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class Worker:
+class Worker(Generic[T]):
     """A thread that runs ``work``; where that fails, the error is noted first and ``failed`` called then.
 
     It never keeps the process from ending.
     """
 
-    def __init__(self, work: Callable[[], None], failed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, work: Callable[[], T], failed: Callable[[], None] = lambda: None) -> None:
         self._work = work
         self._failed = failed
+        self._found: list[T] = []
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -33,9 +37,21 @@ class Worker:
         if self.running:
             self._thread.join(seconds)
 
+    def result(self, tick: Callable[[], None] = lambda: None, interval: float | None = None) -> T:
+        """Wait for the end of the work and return what it returned, or raise its error.
+
+        ``tick`` is called about every ``interval`` seconds meanwhile, not at all when that is None.
+        """
+        while self.running:
+            self.wait(interval)
+            if self.running:
+                tick()
+        self.check()
+        return self._found[0]
+
     def _run(self) -> None:
         try:
-            self._work()
+            self._found.append(self._work())
         except Exception as error:
             self._error = error
             self._failed()

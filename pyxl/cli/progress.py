@@ -38,11 +38,15 @@ def shown(mode: str, log: Callable[[str], None]) -> Iterator[Report]:
 
 
 class _Quiet(Report):
-    """Nothing on the screen; the log is still kept."""
+    """Nothing on the screen but remarks; the log is still kept."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
         self._started = time.monotonic()
+
+    def remark(self, text: str) -> None:
+        self.log(text)
+        print(f"pyxl: {text}", file=sys.stderr, flush=True)
 
     def log(self, text: str) -> None:
         self._log(text)

@@ -7,6 +7,7 @@ import click
 from pyxl.cli import progress, wiring
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.ops.restore import Checkpoint, open_checkpoint, restore
+from pyxl.ops.trust import admit
 
 
 @click.command("restore", short_help="Restore a domain from a checkpoint file.")
@@ -24,12 +25,19 @@ def restore_command(
 ) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
-    CONFIG, an xl.cfg file, replaces the config in FILE.  The file is checked to its end before anything is built.
+    `-` is standard input.  FILE is checked before the guest runs: its framing and config before anything is built, the
+    sums of its memory meanwhile.  The config in it may not run programs that are not root's own; files of this host
+    that it names are said in one line.  CONFIG, an xl.cfg file, replaces it.
     """
     if len(files) > 2:
         raise click.UsageError("restore takes a FILE, or a CONFIG and a FILE")
     with wiring.on_host("restore", verbose) as host, open_checkpoint(files[-1]) as checkpoint:
-        config = wiring.guest_config(files[0]) if len(files) == 2 else _config_of(checkpoint)
+        if len(files) == 2:
+            config = wiring.guest_config(files[0])
+        else:
+            config = _config_of(checkpoint)
+            if said := admit(config, checkpoint.is_own):
+                click.echo(f"pyxl: {said}", err=True)
         wiring.control_device_model(config, dm_control)
         log = host.log_to(config.name)
         if dump:

@@ -8,6 +8,8 @@ from pyxl.cli import progress, wiring
 from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import After, SaveOrder, save
 
+STDOUT = 1
+
 
 @click.command("save", short_help="Save a domain's state to a checkpoint file.")
 @click.option("-c", "keep", is_flag=True, help="Leave the domain running after the save.")
@@ -24,16 +26,17 @@ def save_command(
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
     FILE takes its name only when it is whole and on the disk; until then an old FILE stays as it was, and when
-    anything fails the domain runs on.  CONFIG replaces the domain's own config in the file.
+    anything fails the domain runs on.  `-` is standard output.  CONFIG replaces the domain's own config in the file.
     """
     after = After.PAUSE if pause else After.RESUME if keep else After.DESTROY
     with wiring.on_host("save", verbose) as host:
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config) if config else None
+        order = SaveOrder(found, STDOUT if str(file) == "-" else file, after, override, keep_domid)
         with progress.shown(mode, log) as report:
-            order = SaveOrder(found, file, after, override, keep_domid)
             saved = save(host.xen, host.store, wiring.open_dm, order, report)
-    said = f'saved {found.domid} "{saved.name}" to {file}: {progress.size(saved.size)} in {saved.seconds:.1f} s'
+    said = f'saved {found.domid} "{saved.name}" to {order}: {progress.size(saved.size)} in {saved.seconds:.1f} s'
     log(said)
-    click.echo(f"{said}, guest away for {saved.suspended_seconds:.1f} s; {after.value}")
+    said += f", guest away for {saved.suspended_seconds:.1f} s; {after.value}"
+    click.echo(said, err=order.target == STDOUT)

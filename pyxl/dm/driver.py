@@ -26,6 +26,8 @@ _EOF = 0
 class Driver:
     """One domain's device model, which runs in the domain ``dm_domid``."""
 
+    version = ""
+
     def __init__(self, domain: DomainInfo, store: Store, emulator_id: int, dm_domid: int) -> None:
         self.emulator_id = emulator_id
         self._domain = domain

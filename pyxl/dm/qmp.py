@@ -65,6 +65,7 @@ class QmpDeviceModel(Driver):
                 session = Session(socket.socket(socket.AF_UNIX), self._domid, deadline or ANSWER_DEADLINE)
                 try:
                     session.connect(paths.qmp_socket(self._domid))
+                    self.version = session.version
                     yield session
                 finally:
                     session.close()

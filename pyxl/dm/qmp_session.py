@@ -27,6 +27,7 @@ class Session:
         self._socket.settimeout(deadline)
         self._pending = b""
         self._last_id = 0
+        self.version = ""
 
     def connect(self, path: str) -> None:
         """Connect to qemu's socket and open the session."""
@@ -34,9 +35,11 @@ class Session:
         self.open()
 
     def open(self) -> None:
-        """Wait for qemu's greeting and answer it."""
-        while "QMP" not in self._message():
+        """Wait for qemu's greeting, note its version, and answer."""
+        while (greeting := self._message().get("QMP")) is None:
             pass
+        number = greeting.get("version", {}).get("qemu", {})
+        self.version = ".".join(str(number[part]) for part in ("major", "minor", "micro") if part in number)
         self.execute("qmp_capabilities")
 
     def close(self) -> None:

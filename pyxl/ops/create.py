@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from pyxl.checkpoint.journal import Journal
+from pyxl.checkpoint.worker import Worker
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import Hypervisor, Store
-from pyxl.ops.background import Background
 from pyxl.ops.interrupt import last_chance
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
@@ -34,7 +34,7 @@ def create(
     return domid
 
 
-class Building(Background[int]):
+class Building:
     """libxl at work on a domain of ``uuid``, from now on; its undo is owed from now on too.
 
     ``cut`` is how to make libxl give up before its time, where there is a way.
@@ -43,18 +43,22 @@ class Building(Background[int]):
     def __init__(
         self, xen: Hypervisor, undo: Undo, uuid: str, build: Callable[[], int], cut: Callable[[], None] | None = None
     ) -> None:
-        super().__init__(build)
+        self._worker = Worker(build)
         self._xen = xen
         self._uuid = uuid
         self._cut = cut
         undo.by(Owed.DOMAIN, self._destroy)
-        self.start()
+        self._worker.start()
+
+    def result(self, tick: Callable[[], None] = lambda: None, interval: float | None = None) -> int:
+        """Return the domid of the domain when it is built; ``tick`` is called every ``interval`` seconds meanwhile."""
+        return self._worker.result(tick, interval)
 
     def _destroy(self) -> str | None:
         """Wait until libxl is done, and destroy what it has left: a domain, or half of one."""
         if self._cut is not None:
             self._cut()
-        self.join()
+        self._worker.wait()
         left = [domain.domid for domain in self._xen.domains() if domain.uuid == self._uuid and not domain.dying]
         return ", ".join(destroy(self._xen, domid) for domid in left) or None
 

@@ -45,7 +45,7 @@ class SaveHelper:
             (os.POSIX_SPAWN_DUP2, fd, fd),  # onto itself: inherited, where all else is closed
         ]
         # In a process group of its own a Ctrl-C does not reach it: it is cancelled in order, or not at all.
-        environment = {**os.environ, "PYXL_SAVE_HELPER_QUIET": "1"}
+        environment = {**os.environ, "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_PARENT": str(os.getpid())}
         self.pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
         os.close(to_child)
         os.close(from_child)

@@ -20,17 +20,19 @@ _UNPLUGGED = ("vbd", "vif")
 _CLOSING, _CLOSED = "5", "6"
 
 
-def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo, target: Path) -> list[str]:
-    """Find what would make the guest's suspend or the writing of its file fail.
+def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo, target: Path | None) -> list[str]:
+    """Find what would make the guest's suspend or the writing of its file fail; a descriptor is no ``target``.
 
     :raise PyxlError: the reason and its remedy.
     """
-    _check_target(target)
+    if target is not None:
+        _check_target(target)
     _check_running(domain)
     remarks = []
     if needs_help(xen, store, domain.domid):
         remarks += _check_drivers(store, domain)
-    _check_room(target, domain.memory_kb * 1024 + STREAM_OVERHEAD)
+    if target is not None:
+        _check_room(target, domain.memory_kb * 1024 + STREAM_OVERHEAD)
     return remarks + _unplugged(store, domain.domid)
 
 
@@ -77,7 +79,7 @@ def _check_running(domain: DomainInfo) -> None:
     if domain.suspended:
         raise PyxlError(
             "the domain is suspended already, by a save that is running or did not end",
-            f"If no save is running, `pyxl destroy {domain.domid}` ends the domain.",
+            "If no save is running, `pyxl recover` lets the guest go on.",
         )
     if domain.shutdown_reason is not None:
         reason = domain.shutdown_reason

@@ -15,5 +15,8 @@ class Report:
     def progress(self, done: int, total: int) -> None:
         """``done`` of about ``total`` bytes of the stream have passed."""
 
+    def remark(self, text: str) -> None:
+        """Something that keeps nobody from going on, but that a person should read."""
+
     def log(self, text: str) -> None:
         """A line for the domain's log."""

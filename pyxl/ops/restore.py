@@ -4,16 +4,18 @@ Everything that can be known before a domain is built is checked before a domain
 """
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.source import Source
-from pyxl.errors import UnsupportedStream
-from pyxl.formats import cpu_policy, libxl_v2, xl_header
+from pyxl.errors import UnsupportedStream, XenError
+from pyxl.formats import cpu_policy, xl_header
 from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import Phase
@@ -23,6 +25,8 @@ from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built, fits_this_host
 from pyxl.ops.report import Report
 from pyxl.ops.undo import Undo
+
+STDIN = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,63 +41,61 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that is open for restore: ``fd`` stands at the first byte of the stream.
+    """A checkpoint that is open for restore: its ``stream`` stands at the first byte behind the header.
 
-    ``policy`` is cpu_policy.of_stream's; None for a pipe too, which can be read only once.
+    ``is_own``: a file of root's that nobody else may write to.  ``policy`` is cpu_policy.of_stream's; None for a pipe
+    too, which can be read only once.
     """
 
     path: Path
-    fd: int
-    size: int
+    is_own: bool
     header: xl_header.XlHeader
+    stream: CheckedFile | CheckedPipe
     policy: tuple[bool, CpuPolicy] | None
-
-    def passed(self) -> int:
-        """Return how many bytes libxl and the save-helper have read so far."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR) if self.size else 0
-
-    def cut(self) -> None:
-        """Have whoever reads the stream meet its end at once: the offset is shared with all of them."""
-        if self.size:
-            os.lseek(self.fd, 0, os.SEEK_END)
 
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
-    """Open a checkpoint and check it as far as it can be read twice: a file to its end, a pipe its header.
+    """Open a checkpoint (`-` is standard input) and check it as far as is possible before anything is built.
+
+    Of a file that is its framing to its end, its trailer, and the sums of what holds the config; of a pipe its header.
 
     :raise PyxlError: there is no such file, or it is no checkpoint, or not a whole one.
     """
     with ExitStack() as opened:
         with Undo(f"restore {path}") as undo:
             undo.enter(Phase.OPEN)
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.dup(STDIN) if str(path) == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             opened.callback(os.close, fd)
             undo.enter(Phase.CHECK_FILE)
+            status = os.fstat(fd)
+            others = stat.S_IWGRP | stat.S_IWOTH
+            is_own = stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
             source = Source(fd)
             header = xl_header.parse(source.take)
             if not header.is_v2:
                 raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
+            stream = checked(source, header)
+            opened.callback(stream.close)
             policy = None
             if source.seekable:
-                libxl_v2.walk(source.take, source.skip, header.size)
                 source.offset = header.size
                 policy = cpu_policy.of_stream(source.take, header.size)
-                os.lseek(fd, header.size, os.SEEK_SET)
-        yield Checkpoint(path, fd, source.size, header, policy)
+        yield Checkpoint(path, is_own, header, stream, policy)
 
 
 def restore(
     xen: Hypervisor, store: Store, checkpoint: Checkpoint, config: GuestConfig, report: Report,
     *, paused: bool = False, start_monitor: Callable[[int], None] | None = None,
 ) -> Restored:  # fmt: skip
-    """Build a domain from a checkpoint and let it go on.
+    """Build a domain from a checkpoint and let it go on, once all that was read is known to be what was saved.
 
     ``start_monitor`` is called with the domid before the guest runs.
 
     :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
     """
     started = time.monotonic()
+    stream = checkpoint.stream
     with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
         undo.keep(Journal("restore", config.uuid, config.name))
         can_be_built(xen, store, config)
@@ -101,11 +103,18 @@ def restore(
         undo.enter(Phase.BUILD, target=str(checkpoint.path))
         report.step("restoring memory")
         helper = programs.find(programs.SAVE_HELPER)
-        building = Building(
-            xen, undo, config.uuid, lambda: xen.restore(config.to_json(), checkpoint.fd, helper), checkpoint.cut
-        )
-        domid = building.result(lambda: report.progress(checkpoint.passed(), checkpoint.size), report.interval)
-        report.progress(checkpoint.size, checkpoint.size)
-        undo.enter(Phase.CHECKSUMS)
+        stream.start()
+        config_json = config.to_json()
+        building = Building(xen, undo, config.uuid, lambda: xen.restore(config_json, stream.fd, helper), stream.cut)
+        try:
+            domid = building.result(lambda: report.progress(stream.passed(), stream.size), report.interval)
+        except XenError:
+            stream.check()  # libxl only knows that its file ended
+            raise
+        report.progress(stream.size, stream.size)
+        undo.enter(Phase.CHECKSUMS, domid=domid)
+        stream.result()
+        if stream.trailer is None:
+            report.remark("the checkpoint has no checksums (xl wrote it): what it holds of memory was taken on trust")
         start(xen, undo, domid, paused, start_monitor)
-    return Restored(domid, config.name, checkpoint.size, time.monotonic() - started)
+    return Restored(domid, config.name, stream.size, time.monotonic() - started)

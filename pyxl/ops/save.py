@@ -3,6 +3,7 @@
 Every phase owes its undo from the moment that it is entered; nothing is destroyed before the file is whole.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from enum import Enum
 from pathlib import Path
 
 from pyxl.checkpoint.journal import Journal
-from pyxl.checkpoint.new_file import NewFile
-from pyxl.errors import DeviceModelError, PyxlError, StoreError
-from pyxl.formats import libxl_v2, xl_header
+from pyxl.checkpoint.new_file import NewFile, temporary_of
+from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
+from pyxl.checkpoint.worker import Worker
+from pyxl.errors import DeviceModelError, HelperError, PyxlError, StoreError
+from pyxl.formats import libxl_v2, trailer, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
-from pyxl.ops.background import Background
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
@@ -26,8 +28,8 @@ from pyxl.ops.report import Report
 from pyxl.ops.suspend import resume, suspend, withdraw
 from pyxl.ops.undo import StillOwed, Undo
 
-#: Seconds between two requests to write dirty pages of the file back to the disk.
-WRITEBACK_SECONDS = 0.25
+#: Seconds between two looks at how far the save-helper is, where nobody wants to see it.
+LOOK_SECONDS = 1.0
 
 
 class After(Enum):
@@ -42,14 +44,23 @@ class After(Enum):
 class SaveOrder:
     """What to save and how.
 
-    ``config`` replaces the domain's own config in the file; ``keep_domid`` asks a restore for the same domid.
+    ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
+    file; ``keep_domid`` asks a restore for the same domid.
     """
 
     domain: DomainInfo
-    target: Path
+    target: Path | int
     after: After = After.DESTROY
     config: GuestConfig | None = None
     keep_domid: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """The target as it is known to everybody; None for a descriptor."""
+        return None if isinstance(self.target, int) else self.target.resolve()
+
+    def __str__(self) -> str:
+        return "standard output" if isinstance(self.target, int) else str(self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +88,27 @@ def save(
     with Undo(f'save {domid} "{name}"') as undo:
         undo.keep(Journal("save", order.domain.uuid, name))
         undo.note(domid=domid, after=order.after.name)
-        for remark in can_be_saved(xen, store, order.domain, order.target):
-            report.log(remark)
+        for remark in can_be_saved(xen, store, order.domain, order.path):
+            report.remark(remark)
         living = GuestConfig(xen.config_json(domid), f"domain {domid}")
         device_model = open_dm(order.domain, store)
         devices_can_be_saved(living, device_model)
         guest = _Guest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
-        undo.enter(Phase.OPEN_FILE, target=str(order.target.resolve()))
+        undo.enter(Phase.OPEN_FILE, **_files(order.path))
         with held():
             file = NewFile(order.target)
-            undo.by(Owed.FILE, lambda: _discard(file, undo.phase))
-            helper = SaveHelper(file.fd, domid, report.log)
+            stream = summed(file)
+            undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
+            helper = SaveHelper(stream.fd, domid, report.log)
             undo.by(Owed.HELPER, helper.close)
         undo.note(helper=helper.pid)
 
         undo.enter(Phase.CONFIG)
         config = order.config or living
         config.set_domid(domid if order.keep_domid else 0)
-        file.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
+        stream.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
         device_state: list[bytes] = []
 
@@ -113,28 +125,41 @@ def save(
             report.step("writing memory")
             return OK["suspend"]
 
-        expected = order.domain.memory_kb * 1024
-        pace = _Pace(file, expected, report)
+        def tick() -> int:
+            done = stream.size()
+            if report.interval is not None:
+                report.progress(done, max(order.domain.memory_kb * 1024, done))
+            return done
+
         requests: dict[str, Handler] = {
             "suspend": suspend_guest,
             # The device model writes nothing any more when the first page is sent: there is nothing to log.
             "switch_qemu_logdirty": lambda *_: OK["switch_qemu_logdirty"],
         }
-        helper.serve(requests, pace.tick, report.interval or WRITEBACK_SECONDS)
+        try:
+            helper.serve(requests, tick, report.interval or LOOK_SECONDS)
+        except HelperError:
+            stream.check()  # what a pipe's target refused with tells more than that the pipe is broken
+            raise
         helper.close()
 
         undo.enter(Phase.DEVICE_MODEL_STATE)
         if device_model is not None:
             if keys := device_model.xenstore_data():
-                file.write(libxl_v2.emulator_xenstore_data(device_model.emulator_id, keys))
-            file.write(libxl_v2.emulator_context(device_model.emulator_id, device_state[0]))
-        file.write(libxl_v2.end())
-        size = file.size()
+                stream.write(libxl_v2.emulator_xenstore_data(device_model.emulator_id, keys))
+            stream.write(libxl_v2.emulator_context(device_model.emulator_id, device_state[0]))
+        stream.write(libxl_v2.end())
+        sums, covered = stream.finish(), stream.size()
+        version = "" if device_model is None else device_model.version
+        identity = trailer.identity(order.domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
+        end = trailer.encode(trailer.Trailer(covered, sums, identity))
+        file.write(end)
+        size = covered + len(end)
 
         undo.enter(Phase.COMMIT)
         report.step("waiting for the disk")
         report.progress(size, size)
-        syncing = Background(file.sync)
+        syncing = Worker(file.sync)
         syncing.start()
         syncing.result()
         last_chance()
@@ -143,16 +168,25 @@ def save(
         try:
             guest.settle(order.after)
         except PyxlError as error:
-            said = f"{order.target} is whole, but the domain is not {order.after.value}: {error}"
+            said = f"{order} is whole, but the domain is not {order.after.value}: {error}"
             raise PyxlError(said) from error
         file.close()
         ended = time.monotonic()
     return Saved(name, size, ended - started, ended - suspended_at)
 
 
-def _discard(file: NewFile, phase: Phase) -> str:
-    """Close a new file that does not become a checkpoint; whether the guest was asked anything yet is the phase's."""
+def _files(path: Path | None) -> dict[str, str]:
+    """Return what the journal keeps of a target, and of the new file that is about to stand beside it."""
+    return {} if path is None else {"target": str(path), "file": str(temporary_of(path))}
+
+
+def _discard(file: NewFile, phase: Phase, stream: SummedFile | SummedPipe) -> str | None:
+    """Close a file that does not become a checkpoint, and say so; nothing of one that has its name already."""
+    has_name = file.committed
+    stream.close()
     file.close()
+    if has_name:
+        return None
     return "nothing written" if Owed.GUEST in phase.owes else "guest still running, nothing written"
 
 
@@ -189,23 +223,3 @@ class _Guest:
             return "the guest has shut down"
         withdraw(self._store, self._domid)
         return "guest still running"
-
-
-class _Pace:
-    """What happens now and then while memory is written: progress, and early write-back."""
-
-    def __init__(self, file: NewFile, expected: int, report: Report) -> None:
-        self._file = file
-        self._expected = expected
-        self._report = report
-        self._written_back = 0
-
-    def tick(self) -> int:
-        done = self._file.size()
-        # Asking the kernel to write early keeps the fsync at the end short, while the guest waits suspended.
-        if done > self._written_back:
-            self._file.start_writeback(self._written_back, done)
-            self._written_back = done
-        if self._report.interval is not None:
-            self._report.progress(done, max(self._expected, done))
-        return done

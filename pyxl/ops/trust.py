@@ -13,11 +13,12 @@ _REMEDY = "If you trust it, say so with a config of your own: `pyxl restore CONF
 _MAX_LINKS = 40
 
 
-def admit(config: GuestConfig) -> str:
+def admit(config: GuestConfig, own: bool) -> str:
     """Refuse a config out of a checkpoint that would have this host run what is not root's own.
 
     Programs must be pyxl's, or root's and writable by nobody else along their whole path.  Words for a program and
-    hardware are refused.  Files are not: returns a line that names them, empty when there are none.
+    hardware are refused unless the checkpoint is ``own``: root's, and writable by nobody else.  The rest is said:
+    returns a line that names it, empty when there is nothing.
 
     :raise PyxlError: the first reference that is refused, or text that is not to be shown or used in a file's name.
     """
@@ -27,14 +28,14 @@ def admit(config: GuestConfig) -> str:
         raise PyxlError(f'the checkpoint\'s guest has a name that is a path: "{config.name}"', _REMEDY)
     found = list(config.references())
     for reference in found:
-        if reference.kind in (Kind.ARGUMENTS, Kind.HARDWARE):
+        if reference.kind in (Kind.ARGUMENTS, Kind.HARDWARE) and not own:
             raise PyxlError(f"the checkpoint names {_says(reference)}: {reference.kind.value}", _REMEDY)
         if reference.kind is Kind.PROGRAM and not _may_run(reference):
             raise PyxlError(
                 f"the checkpoint names {_says(reference)}: run as root, but not root's alone to change", _REMEDY
             )
-    files = [_says(reference) for reference in found if reference.kind is Kind.FILE]
-    return f"checkpoint names files of this host: {', '.join(files)}" if files else ""
+    named = [_says(reference) for reference in found if reference.kind is not Kind.PROGRAM]
+    return f"the checkpoint names of this host: {', '.join(named)}" if named else ""
 
 
 def _says(reference: Reference) -> str:

@@ -4,6 +4,7 @@ import os
 from functools import cached_property
 
 from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.xen import lib
 from pyxl.xen.ctrl import Control
 from pyxl.xen.light import Libxl
 
@@ -53,6 +54,9 @@ class XenHost:
 
     def hvm_param(self, domid: int, index: int) -> int:
         return self._control.hvm_param(domid, index)
+
+    def release(self) -> str:
+        return lib.xen_release()
 
     def free_memory_kb(self) -> int:
         return self._libxl.free_memory_kb()

@@ -60,6 +60,9 @@ class FakeXen:
     def hvm_param(self, domid: int, index: int) -> int:
         return self.params[index]
 
+    def release(self) -> str:
+        return "4.17.7"
+
     def free_memory_kb(self) -> int:
         return self.free_kb
 
@@ -157,6 +160,7 @@ class FakeStore:
 
 class FakeDeviceModel:
     emulator_id = 2
+    version = "7.2.22"
 
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls

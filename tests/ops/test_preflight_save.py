@@ -40,7 +40,7 @@ def remarks(store: FakeStore, target: Path, pv_drivers: bool = True, **domain: o
     ("change", "said", "remedy"),
     [
         ({"dying": True}, "is being destroyed", ""),
-        ({"shutdown_reason": ShutdownReason.SUSPEND}, "suspended already", "pyxl destroy 7"),
+        ({"shutdown_reason": ShutdownReason.SUSPEND}, "suspended already", "pyxl recover"),
         ({"shutdown_reason": ShutdownReason.POWEROFF}, r"has shut down \(poweroff\)", ""),
         ({"shutdown_reason": 9}, r"has shut down \(9\)", ""),
         ({"paused": True}, "the domain is paused", "pyxl unpause 7"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyxl.errors import OperationError
-from pyxl.formats import xl_header
+from pyxl.formats import record, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.ops import programs
@@ -58,8 +58,8 @@ def test_restore_paused(xen: FakeXen, calls: list[str], file: Path) -> None:
 
 def test_the_fd_stands_at_the_stream(file: Path) -> None:
     with open_checkpoint(file) as checkpoint:
-        assert os.lseek(checkpoint.fd, 0, os.SEEK_CUR) == checkpoint.header.size
-        assert os.read(checkpoint.fd, 8) == b"LibxlFmt"
+        assert os.lseek(checkpoint.stream.fd, 0, os.SEEK_CUR) == checkpoint.header.size
+        assert os.read(checkpoint.stream.fd, 8) == b"LibxlFmt"
 
 
 @pytest.mark.parametrize("length", [0, 40, 60, 1000, 5000])
@@ -157,4 +157,46 @@ def test_a_domain_that_cannot_be_started_is_destroyed(xen: FakeXen, calls: list[
     with pytest.raises(OperationError, match=rf'create "web1": {fails}: .*; domain 8 destroyed$'):
         create(xen, FakeStore({}), config_with(lambda _: None), Report(), start_monitor=start_monitor)
     assert calls[-1] == "destroy 8"
+    assert xen.all == {}
+
+
+class Remarks(Report):
+    def __init__(self) -> None:
+        self.remarks: list[str] = []
+
+    def remark(self, text: str) -> None:
+        self.remarks.append(text)
+
+
+def test_a_whole_file_with_sums_is_restored_without_a_remark(xen: FakeXen, file: Path) -> None:
+    file.write_bytes(streams.summed(streams.checkpoint(marked=True)))
+    with open_checkpoint(file) as checkpoint:
+        config = GuestConfig(checkpoint.header.config.decode(), str(file))
+        report = Remarks()
+        assert restore(xen, FakeStore({}), checkpoint, config, report).domid == 8
+    assert report.remarks == []
+
+
+def test_a_file_of_xl_s_is_restored_with_a_remark(xen: FakeXen, file: Path) -> None:
+    with open_checkpoint(file) as checkpoint:
+        config = GuestConfig(checkpoint.header.config.decode(), str(file))
+        report = Remarks()
+        restore(xen, FakeStore({}), checkpoint, config, report)
+    assert len(report.remarks) == 1
+    assert "no checksums (xl wrote it)" in report.remarks[0]
+
+
+@pytest.mark.parametrize("size", [0, 5 << 20])
+def test_a_guest_whose_memory_is_not_what_was_saved_never_runs(
+    xen: FakeXen, calls: list[str], tmp_path: Path, size: int
+) -> None:
+    """In the block of the config it is found before anything is built, in a later one before the guest runs."""
+    plain = streams.checkpoint(streams.libxc_stream(records=record.encode(0x8000_0001, bytes(size))), marked=True)
+    data = bytearray(streams.summed(plain))
+    data[len(plain) - 20] ^= 1
+    path = tmp_path / "flipped"
+    path.write_bytes(data)
+    with pytest.raises(OperationError, match=r"block \d of \d is not what was saved: its sum differs"):
+        run(xen, FakeStore({}), path)
+    assert calls == (["restore web1", "destroy 8"] if size else [])
     assert xen.all == {}

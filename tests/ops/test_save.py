@@ -1,6 +1,9 @@
 """The save chain: the order of everything, and what every failure leaves behind."""
 
 import json
+import os
+import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from pyxl.ops import programs, suspend
 from pyxl.ops.report import Report
 from pyxl.ops.save import After, Saved, SaveOrder, save
 from pyxl.ops.undo import Undo
+from pyxl.ops.verify import verify
 from tests.fakes.host import CONFIG, UUID, FakeDeviceModel, FakeStore, FakeXen, running, web1
 from tests.fakes.save_helper import LIBXC
 
@@ -78,8 +82,13 @@ def test_file_is_header_stream_state_end(world: World) -> None:
     config = GuestConfig(json.dumps(CONFIG), "test").to_json().encode()
     expected = xl_header.encode(config) + libxl_v2.start() + LIBXC
     expected += libxl_v2.emulator_context(2, b"QEVM state") + libxl_v2.end()
-    assert world.target.read_bytes() == expected
-    assert saved.size == len(expected)
+    found = world.target.read_bytes()
+    assert found[: len(expected)] == expected
+    assert saved.size == len(found)
+    sums = verify(world.target)
+    assert sums is not None
+    assert (sums.covered, sums.identity.name, sums.identity.uuid) == (len(expected), "web1", UUID)
+    assert (sums.identity.xen, sums.identity.qemu) == ("4.17.7", "7.2.22")
     assert world.target.stat().st_mode & 0o777 == 0o600
     assert world.files() == ["checkpoint"]
 
@@ -264,3 +273,44 @@ def test_what_is_owed_is_undone_in_one_order(phase: Phase) -> None:
         undo.enter(phase)
         raise PyxlError("broken")
     assert undone == [owed for owed in (Owed.GUEST, Owed.HELPER, Owed.DOMAIN, Owed.FILE, Owed.END) if owed in phase.owes]
+
+
+def test_a_pipe_gets_the_same_bytes(world: World) -> None:
+    """And nothing is journalled of files, since there are none to be removed."""
+    world.save(After.RESUME)
+    ends = os.pipe()
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(os.fdopen(ends[0], "rb").read()))
+    reader.start()
+    order = SaveOrder(world.xen.all[7], ends[1], After.RESUME)
+    save(world.xen, world.store, lambda *_: world.dm, order, Report())
+    os.close(ends[1])
+    reader.join()
+    covered = len(got[0]) - len(world.target.read_bytes()) + verify(world.target).covered  # type: ignore[union-attr]
+    assert got[0][:covered] == world.target.read_bytes()[:covered]
+
+
+def test_a_pipe_that_nobody_reads_leaves_the_guest_running(world: World) -> None:
+    ends = os.pipe()
+    os.close(ends[0])
+    order = SaveOrder(world.xen.all[7], ends[1], After.DESTROY)
+    with pytest.raises(OperationError, match="Broken pipe; guest resumed, nothing written"):
+        save(world.xen, world.store, lambda *_: world.dm, order, Report())
+    os.close(ends[1])
+    assert not world.xen.all[7].suspended
+
+
+def test_a_name_that_the_disk_does_not_confirm_keeps_the_guest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is there, and so is the guest: nobody may take its name for safe."""
+    sync = os.fsync
+
+    def fail_on_directories(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(5, "Input/output error")
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", fail_on_directories)
+    with pytest.raises(OperationError, match=r"commit: .*its name may not outlast a crash of this host; guest resumed$"):
+        world.save()
+    assert verify(world.target) is not None
+    assert "destroy 7" not in world.calls

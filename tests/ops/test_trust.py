@@ -26,13 +26,13 @@ def hvm(**members: object) -> GuestConfig:
 
 def refused(guest: GuestConfig) -> str:
     with pytest.raises(PyxlError) as caught:
-        admit(guest)
+        admit(guest, own=False)
     assert "`pyxl restore CONFIG FILE`" in caught.value.hint
     return str(caught.value)
 
 
 def test_a_guest_with_nothing_of_the_host_is_silent() -> None:
-    assert admit(hvm(serial="pty", usbdevice="tablet", vnc={"listen": "127.0.0.1"})) == ""
+    assert admit(hvm(serial="pty", usbdevice="tablet", vnc={"listen": "127.0.0.1"}), own=False) == ""
 
 
 def test_files_are_said_in_one_line() -> None:
@@ -42,8 +42,8 @@ def test_files_are_said_in_one_line() -> None:
         channels=[{"name": "agent", "connection.socket": {"path": "/run/agent"}}],
         p9s=[{"tag": "share", "path": "/srv/share"}],
     )
-    assert admit(guest) == (
-        "checkpoint names files of this host: kernel /boot/guest, acpi_firmware /srv/acpi, disk hda /srv/web1.img, "
+    assert admit(guest, own=False) == (
+        "the checkpoint names of this host: kernel /boot/guest, acpi_firmware /srv/acpi, disk hda /srv/web1.img, "
         "p9 /srv/share, channel /run/agent"
     )
 
@@ -88,7 +88,7 @@ def test_hardware_is_refused(guest: GuestConfig) -> None:
 def test_only_an_absolute_path_of_root_s_own_is_run(path: str) -> None:
     guest = config({"device_model": path})
     if path == "/usr/bin/env":
-        assert admit(guest) == ""
+        assert admit(guest, own=False) == ""
     else:
         assert "not root's alone to change" in refused(guest)
 
@@ -99,17 +99,17 @@ def test_a_program_that_others_can_change_is_not_run(tmp_path: Path) -> None:
     link = Path("/var/tmp") / f"pyxl-test-{os.getpid()}"
     program.touch(mode=0o755)
     guest = config({"device_model": os.fspath(program)})
-    assert admit(guest) == ""
+    assert admit(guest, own=False) == ""
     program.chmod(0o775)
     assert "not root's alone" in refused(guest)
     program.chmod(0o755)
     tmp_path.chmod(0o777)
     assert "not root's alone" in refused(guest)
     tmp_path.chmod(0o1777)
-    assert admit(guest) == ""
+    assert admit(guest, own=False) == ""
     try:
         link.symlink_to(program)
-        assert admit(config({"device_model": os.fspath(link)})) == ""
+        assert admit(config({"device_model": os.fspath(link)}), own=False) == ""
         os.chown(link, 4711, 4711, follow_symlinks=False)
         assert "not root's alone" in refused(config({"device_model": os.fspath(link)}))
     finally:
@@ -117,20 +117,20 @@ def test_a_program_that_others_can_change_is_not_run(tmp_path: Path) -> None:
     program.unlink()
     assert "not root's alone" in refused(guest), "anybody may make it"
     tmp_path.chmod(0o755)
-    assert admit(guest) == ""
+    assert admit(guest, own=False) == ""
     os.chown(tmp_path, 4711, 4711)
     assert "not root's alone" in refused(guest)
 
 
 @needs_root
 def test_scripts_stand_in_xen_s_directory() -> None:
-    assert admit(config(nics=[{"script": "vif-bridge"}])) == ""
+    assert admit(config(nics=[{"script": "vif-bridge"}]), own=False) == ""
     assert "/etc/xen/scripts/../../../tmp/x: run as root" in refused(config(nics=[{"script": "../../../tmp/x"}]))
     assert "disk hda script" in refused(config(disks=[{**DISK, "script": "/tmp/nobody-s/x"}]))
 
 
 def test_pyxl_s_own_device_model_is_run_wherever_it_stands() -> None:
-    assert admit(config({"device_model": programs.find(programs.QEMU_DM), "bootloader": "pygrub"})) == ""
+    assert admit(config({"device_model": programs.find(programs.QEMU_DM), "bootloader": "pygrub"}), own=False) == ""
 
 
 @pytest.mark.parametrize("name", ["web\n1", "\x1b[2Jweb1", "web\u202e1", "web\u00851"])
