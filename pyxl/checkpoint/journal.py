@@ -20,6 +20,8 @@ from pyxl.model.phases import Phase
 DIRECTORY = Path(paths.JOURNAL_DIRECTORY)
 #: A journal is some ten lines; more than this was not written by pyxl.
 _MAX_BYTES = 1 << 20
+#: Seconds for which a lock may be held by somebody who only looks, or has not written yet who he is.
+_MOMENT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,13 @@ class Journal:
         self._append(facts)
 
     def close(self) -> None:
-        """Owe nothing more and let the guest go; harmless when done twice."""
+        """Owe nothing more and let the guest go; what one that died has noted stays until ``begin``.
+
+        Harmless when done twice.
+        """
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            if self.left is None:
+                self._path.unlink(missing_ok=True)
             self.leave()
 
     def leave(self) -> None:
@@ -127,6 +133,8 @@ def dead(directory: Path | None = None) -> Iterator[Entry]:
             fd = _locked(path, create=False)
             try:
                 entry = _read(fd)
+                if entry is None:  # it died before it wrote, and owes nothing
+                    path.unlink()
             finally:
                 os.close(fd)
             if entry is not None:
@@ -139,6 +147,7 @@ def _locked(path: Path, *, create: bool) -> int:
     :raise Busy: another process has it locked.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    end = time.monotonic() + _MOMENT
     while True:
         fd = os.open(path, flags, 0o600)
         try:
@@ -146,10 +155,11 @@ def _locked(path: Path, *, create: bool) -> int:
         except BlockingIOError:
             entry = _read(fd)
             os.close(fd)
-            if entry is None:  # its holder has locked it, and not written yet
+            at_work = entry is not None and Path(f"/proc/{entry.pid}").exists()
+            if not at_work and time.monotonic() < end:
                 time.sleep(0.01)
                 continue
-            raise Busy(entry) from None
+            raise Busy(entry or Entry("operation", path.name, "", 0, int(time.time()))) from None
         if os.fstat(fd).st_nlink:  # a holder that is done removes the name: then this one is nobody's lock
             return fd
         os.close(fd)
