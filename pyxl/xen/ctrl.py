@@ -11,6 +11,7 @@ from pyxl.xen import lib
 _DYING, _HVM, _SHUTDOWN, _PAUSED, _BLOCKED, _RUNNING = 1, 2, 4, 8, 16, 32
 _PAGE_KB = 4
 _SUSPEND_CANCELLED = 1
+_SHADOW_OP_OFF = 0
 _BATCH = 256
 XTL_CRITICAL = 9
 
@@ -118,6 +119,14 @@ class Control:
             lib.load("xenguest"), ctypes.c_int, "xc_domain_resume", ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
         )
         lib.check(function(self._handle, domid, _SUSPEND_CANCELLED), "xc_domain_resume", domid)
+
+    def log_dirty_off(self, domid: int) -> None:
+        """Have Xen no longer track which pages a domain writes; harmless where it does not."""
+        function = lib.declare(
+            lib.load("xenctrl"), ctypes.c_int, "xc_shadow_control",
+            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint, ctypes.POINTER(ctypes.c_uint), ctypes.c_uint,
+        )  # fmt: skip
+        lib.check(function(self._handle, domid, _SHADOW_OP_OFF, None, 0), "xc_shadow_control", domid)
 
     def hvm_param(self, domid: int, index: int) -> int:
         """Return one HVM param.

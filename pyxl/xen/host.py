@@ -82,6 +82,9 @@ class XenHost:
     def resume(self, domid: int) -> None:
         self._control.resume(domid)
 
+    def log_dirty_off(self, domid: int) -> None:
+        self._control.log_dirty_off(domid)
+
     def pause(self, domid: int) -> None:
         self._libxl.pause(domid)
 

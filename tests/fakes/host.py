@@ -91,6 +91,9 @@ class FakeXen:
         self._note("resume", domid)
         self.change(domid, None)
 
+    def log_dirty_off(self, domid: int) -> None:
+        self._note("log_dirty_off", domid)
+
     def pause(self, domid: int) -> None:
         self._note("pause", domid)
 
