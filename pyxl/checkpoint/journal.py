@@ -28,8 +28,8 @@ _MOMENT = 1.0
 class Entry:
     """What one operation has noted of itself.
 
-    ``domid`` is 0 while a restore or create does not know it; ``file`` is the new file beside ``target``, both empty
-    where there is none; ``after`` is what becomes of the domain at the end; ``since`` is in seconds since 1970.
+    ``domid`` is 0 while a restore or create does not know it; ``target`` is the file of a save, all links followed;
+    ``after`` is what becomes of the domain at the end; ``since`` is in seconds since 1970.
     """
 
     operation: str
@@ -40,7 +40,6 @@ class Entry:
     phase: str = Phase.PREFLIGHT.name
     domid: int = 0
     target: str = ""
-    file: str = ""
     helper: int = 0
     after: str = ""
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "save": ("save", "Save a domain's state to a checkpoint file."),
     "restore": ("restore", "Restore a domain from a checkpoint file."),
     "verify": ("verify", "Check checkpoint files to their last bit."),
+    "recover": ("recover", "Put right what a toolstack that died has left."),
     "list": ("domains", "List the domains of this host."),
     "destroy": ("domains", "End a domain at once."),
     "pause": ("domains", "Stop scheduling a domain's vcpus."),

@@ -67,6 +67,11 @@ def domain_type(domid: int) -> str:
     return f"/libxl/{domid}/type"
 
 
+def journal(uuid: str) -> str:
+    """Return the journal of whoever is at work on the guest with this uuid."""
+    return f"{JOURNAL_DIRECTORY}/{uuid}"
+
+
 def qmp_socket(domid: int) -> str:
     return f"{RUN_DIRECTORY}/qmp-libxl-{domid}"
 

@@ -51,11 +51,11 @@ def test_a_second_operation_is_told_who_is_at_it(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_process_has_noted_is_found_and_later_facts_win(tmp_path: Path) -> None:
-    path = leave(tmp_path, phase="OPEN_FILE", file="/x/.c.1.new")
+    path = leave(tmp_path, phase="OPEN_FILE", target="/x/c")
     with path.open("a") as file:
         file.write('{"phase": "MEMORY", "domid": 7}\n{"phase": "COMM')
     (entry,) = dead(tmp_path)
-    assert (entry.phase, entry.domid, entry.file) == ("MEMORY", 7, "/x/.c.1.new")
+    assert (entry.phase, entry.domid, entry.target) == ("MEMORY", 7, "/x/c")
     assert holder(UUID, tmp_path) is None
 
 

@@ -1,0 +1,182 @@
+"""What an operation owed when its process died, done for it in Owed's order (model/phases.py).
+
+Whoever calls holds the guest's journal, so that nobody else is at it.  All of it may be done twice.
+"""
+
+import contextlib
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pyxl.checkpoint.journal import Entry
+from pyxl.errors import DeviceModelError, OperationError, PyxlError, UsageError
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.domain import DomainInfo
+from pyxl.model.phases import Owed, Phase
+from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.ops.suspend import resume, withdraw
+from pyxl.xen import toolstacks
+
+OpenDm = Callable[[DomainInfo, Store], DeviceModel | None]
+#: Seconds that a helper told to stop may take to clean up behind libxc, and one that is killed to be gone.
+TERM_SECONDS = 10.0
+KILL_SECONDS = 5.0
+
+
+def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list[str]:
+    """Do what ``entry`` owes, and return what was done, a few words each.
+
+    :raise PyxlError: something could not be done; what comes after it was not tried.
+    :raise OSError: the temporary file could not be removed.
+    """
+    if entry.phase not in Phase.__members__:
+        raise PyxlError(f'{entry.says()} died in a phase that this pyxl does not know: "{entry.phase}"')
+    phase = Phase[entry.phase]
+    domain = domain_of(xen, entry)
+    said: list[str] = []
+    if domain and Owed.GUEST in phase.owes:
+        said += let_go_on(xen, store, open_dm, domain)
+    if phase.owes & (Owed.HELPER | Owed.DOMAIN):
+        said += _end_helpers(domain.domid if domain else entry.domid, entry.helper)
+    if domain and Owed.DOMAIN in phase.owes:
+        said += destroy_unborn(xen, domain)
+    if Owed.FILE in phase.owes:
+        said += remove_temporary(entry)
+    if Owed.END in phase.owes:
+        said += _bring_to_end(xen, store, open_dm, entry, phase, domain)
+    return said
+
+
+def domain_of(xen: Hypervisor, entry: Entry) -> DomainInfo | None:
+    """Return the living domain that an operation was on: by its uuid, for a domid may be another's by now."""
+    for domain in xen.domains():
+        if domain.uuid == entry.uuid and not domain.dying and entry.domid in (0, domain.domid):
+            return domain
+    return None
+
+
+def end_helper(pid: int, domid: int) -> str:
+    """End a save-helper whose toolstack has died: first asking, so that libxc cleans up, then killing.
+
+    :raise PyxlError: it does not go.
+    """
+    for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not toolstacks.is_helper(pid, domid):
+                return f"save-helper {pid} ended"
+            time.sleep(0.05)
+    raise PyxlError(f"save-helper {pid} does not end")
+
+
+def log_dirty_off(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo) -> list[str]:
+    """Have neither Xen nor the device model track writes; a device model that fails to is said, and no more."""
+    xen.log_dirty_off(domain.domid)
+    try:
+        device_model = open_dm(domain, store)
+        if device_model is not None:
+            device_model.log_dirty(False)
+    except DeviceModelError as error:
+        return [f"log-dirty may still be on ({error})"]
+    return ["log-dirty off"]
+
+
+def let_go_on(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo) -> list[str]:
+    """Let a guest go on that was to suspend, or has; a device model that does not answer is said, and no more."""
+    said = []
+    if withdraw(store, domain.domid):
+        said.append("suspend request withdrawn")
+    device_model = None
+    try:
+        device_model = open_dm(domain, store)
+    except DeviceModelError as error:
+        said.append(f"without its device model ({error})")
+    try:
+        if domain.suspended:
+            said.append("guest resumed")
+            resume(xen, store, device_model, domain.domid)
+        elif domain.shutdown_reason is None:
+            said.append("guest still running")
+            if device_model is not None:
+                device_model.resume()
+    except DeviceModelError as error:
+        said.append(f"but without its device model ({error})")
+    return said
+
+
+def destroy_unborn(xen: Hypervisor, domain: DomainInfo) -> list[str]:
+    """Destroy a domain that never ran; one that did is somebody's guest, and left as it is."""
+    if never_ran(domain):
+        xen.destroy(domain.domid)
+        return [f"domain {domain.domid} destroyed"]
+    return [f"domain {domain.domid} has run, and is left as it is"]
+
+
+def never_ran(domain: DomainInfo) -> bool:
+    return domain.paused and domain.cpu_time == 0 and domain.shutdown_reason is None
+
+
+def remove_temporary(entry: Entry) -> list[str]:
+    """Remove the new file beside a target if it is there and a file still, in a directory that is no link."""
+    if not entry.target:
+        return []
+    target = Path(entry.target)
+    name = f".{target.name}.{entry.pid}.new"
+    try:
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []
+    try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            return []
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return []
+    finally:
+        os.close(directory)
+    return [f"{target.parent / name} removed"]
+
+
+def _end_helpers(domid: int, noted: int) -> list[str]:
+    """End what works on a domain for a toolstack that has died: the helper that it noted, and any that lost it."""
+    helpers = [helper for helper in toolstacks.look().helpers if helper.domid == domid]
+    return [end_helper(helper.pid, domid) for helper in helpers if helper.orphan or helper.pid == noted]
+
+
+def _bring_to_end(
+    xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry, phase: Phase, domain: DomainInfo | None
+) -> list[str]:
+    """Do what was ordered for the domain: the file of a save is whole, the domain of a restore or create is."""
+    if domain is None:
+        return []
+    if phase is Phase.UNPAUSE:
+        how = f"paused: `pyxl unpause {domain.domid}` starts it" if domain.paused else "running"
+        return [f"domain {domain.domid} is whole, and {how}"]
+    if not domain.suspended:
+        return ["guest still running"]
+    if entry.after == "DESTROY" and _is_checkpoint_of(entry):
+        xen.destroy(domain.domid)
+        return [f"{entry.target} is whole; domain {domain.domid} destroyed"]
+    if entry.after == "PAUSE":
+        xen.pause(domain.domid)
+    return let_go_on(xen, store, open_dm, domain)
+
+
+def _is_checkpoint_of(entry: Entry) -> bool:
+    """Tell whether the guest is whole in its file, so that the domain is not needed any more."""
+    from pyxl.ops.restore import open_checkpoint
+
+    target = Path(entry.target)
+    if not target.is_file():
+        return False
+    try:
+        with open_checkpoint(target) as checkpoint:
+            config = GuestConfig(checkpoint.header.config.decode(), entry.target)
+            return config.uuid == entry.uuid and os.fstat(checkpoint.fd).st_mtime >= entry.since
+    except (OperationError, UsageError, UnicodeDecodeError):
+        return False
