@@ -53,14 +53,14 @@ class Host:
     def monitor_here(self, domid: int, log: Callable[[str], None]) -> None:
         """Be the monitor of a domain, until it ends or a signal ends this process."""
         interrupt.restore_defaults()
-        monitor(self.xen, self.store, domid, log)
+        monitor(self.xen, self.store, open_dm, domid, log)
 
     def _monitor_in_child(self, domid: int, name: str) -> None:
         interrupt.restore_defaults()
         self.xen.forget_after_fork()
         os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 65536 else 65536)
         with XenHost(paths.domain_log(name)) as xen, Store() as store:
-            monitor(xen, store, domid, _log(paths.domain_log(name)))
+            monitor(xen, store, open_dm, domid, _log(paths.domain_log(name)))
 
 
 @contextmanager

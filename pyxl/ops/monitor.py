@@ -1,6 +1,7 @@
 """The process that stays after create and restore: it acts when its guest reboots, powers off or crashes.
 
-It only waits on xenstore and asks the hypervisor; a suspend is no end, so a save leaves it where it was.
+It only waits on xenstore and asks the hypervisor; a suspend is no end, so a save leaves it where it was.  Where a save
+has died, it does for its guest what `pyxl recover` does.
 """
 
 import os
@@ -12,7 +13,7 @@ from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
-from pyxl.model.ports import Hypervisor, Store
+from pyxl.model.ports import DeviceModel, Hypervisor, Store
 from pyxl.ops.lookup import name_of
 
 #: Which key of the config says what to do; a reason that is not here is treated as a crash.
@@ -23,13 +24,18 @@ EVENTS = {
     ShutdownReason.WATCHDOG: "on_watchdog",
     ShutdownReason.SOFT_RESET: "on_soft_reset",
 }
-#: Seconds after which it looks by itself: xenstored may have been restarted and its watches lost.
-LOOK_SECONDS = 60.0
+#: Seconds after which it looks by itself: xenstored may have been restarted and its watches lost, and nothing tells
+#: that a save has died.  A look is one hypercall and one stat.
+LOOK_SECONDS = 5.0
+#: The same while the guest is suspended, and after something could not be put right.
+SUSPENDED_SECONDS = 1.0
+RETRY_SECONDS = 60.0
 
 Log = Callable[[str], None]
+OpenDm = Callable[[DomainInfo, Store], DeviceModel | None]
 
 
-def monitor(xen: Hypervisor, store: Store, domid: int, log: Log) -> None:
+def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log) -> None:
     """Watch a domain, and those that take its place when it reboots, until none is left to watch."""
     domain = xen.domain(domid)
     if domain is None:
@@ -48,8 +54,34 @@ def monitor(xen: Hypervisor, store: Store, domid: int, log: Log) -> None:
                 if following is None:
                     return
                 domid, uuid = following.domid, following.uuid
-            else:
-                released.wait(LOOK_SECONDS)
+                continue
+            seconds = SUSPENDED_SECONDS if domain.suspended else LOOK_SECONDS
+            if domain.suspended or Path(paths.journal(uuid)).exists():
+                seconds = seconds if heal(xen, store, open_dm, domain, log) else RETRY_SECONDS
+            released.wait(seconds)
+
+
+def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> bool:
+    """Put right what a dead toolstack has left of this guest; False when something could not be."""
+    # Imported here: most monitors never need it, and all of them stay in memory.
+    from pyxl.checkpoint.journal import holder
+
+    if holder(domain.uuid, Path(paths.JOURNAL_DIRECTORY)) is not None:
+        return True
+    from pyxl.ops.recover import Recovery, put_right
+
+    try:
+        findings = Recovery(xen, store, open_dm, domain.uuid).find()
+    except (PyxlError, OSError) as error:
+        log(f"cannot tell what a dead save has left: {error}")
+        return False
+    healed = True
+    for finding in findings:
+        if not finding.but:  # else somebody may be at it, and the next look tells
+            done, said = put_right(finding, named=False)
+            log(f"{finding.what}: {said}")
+            healed = healed and done
+    return healed
 
 
 def act(xen: Hypervisor, store: Store, domain: DomainInfo, log: Log) -> DomainInfo | None:

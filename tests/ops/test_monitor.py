@@ -2,12 +2,41 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pyxl.model.domain import ShutdownReason
+from pyxl.checkpoint.journal import Journal
+from pyxl.errors import XenError
+from pyxl.model import paths
+from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.ops import monitor as module
+from pyxl.ops import recover
 from pyxl.ops.monitor import monitor
-from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
+from pyxl.ops.recover import Finding
+from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
+
+HEAL = module.heal
+
+
+@pytest.fixture(autouse=True)
+def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the journals are; every healing is noted as one."""
+    monkeypatch.setattr(paths, "JOURNAL_DIRECTORY", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def heal(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    healed: list[int] = []
+
+    def note(_xen: object, _store: object, _open_dm: object, domain: DomainInfo, _log: object) -> bool:
+        healed.append(domain.domid)
+        return True
+
+    monkeypatch.setattr("pyxl.ops.monitor.heal", note)
+    return healed
 
 
 class Guest:
@@ -32,7 +61,7 @@ class Guest:
             self.xen.change(domid, event)  # type: ignore[arg-type]
 
     def watch(self) -> list[str]:
-        monitor(self.xen, self.store, 7, self.said.append)
+        monitor(self.xen, self.store, lambda *_: None, 7, self.said.append)
         assert not self.script, f"stopped before {self.script}"
         return self.calls
 
@@ -51,9 +80,22 @@ def test_reboot_gives_a_new_domain_that_is_watched_too() -> None:
     ]  # fmt: skip
 
 
-def test_a_suspend_is_no_end() -> None:
+def test_a_suspend_is_no_end_but_looked_into(heal: list[int]) -> None:
     guest = Guest(ShutdownReason.SUSPEND, None, ShutdownReason.SUSPEND, None, ShutdownReason.POWEROFF)
     assert guest.watch() == ["config_json 7", "destroy 7"]
+    assert heal == [7, 7]
+
+
+def test_a_journal_is_looked_into_while_the_guest_runs(heal: list[int], journals: Path) -> None:
+    guest = Guest(None, "gone")
+    (journals / UUID).touch()
+    guest.watch()
+    assert heal == [7, 7]
+
+
+def test_a_guest_that_nobody_saves_is_not_looked_into(heal: list[int]) -> None:
+    Guest(None, "gone").watch()
+    assert heal == []
 
 
 def test_a_saved_domain_is_gone() -> None:
@@ -100,3 +142,50 @@ def test_another_domain_under_the_same_domid_is_left_alone() -> None:
 def test_watchdog_and_unknown_reasons_have_their_own_key() -> None:
     assert Guest(ShutdownReason.WATCHDOG, on_watchdog="preserve").watch() == ["config_json 7"]
     assert Guest(99, on_crash="preserve").watch() == ["config_json 7"]
+
+
+class Healing:
+    """What `heal` does for a guest of which ``findings`` are found."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+
+        def look(_xen: object, _store: object, _open_dm: object, uuid: str) -> SimpleNamespace:
+            self.asked.append(uuid)
+            return SimpleNamespace(find=lambda: findings)
+
+        monkeypatch.setattr(recover, "Recovery", look)
+
+    def heal(self) -> bool:
+        return HEAL(FakeXen([], running()), FakeStore(web1()), lambda *_: None, running(), self.said.append)
+
+
+def fail() -> str:
+    raise XenError("xc_domain_resume", 22)
+
+
+def test_what_a_dead_save_has_left_is_put_right_and_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    healing = Healing(monkeypatch, Finding("it is suspended", "resume it", lambda: "guest resumed"))
+    assert healing.heal()
+    assert healing.said == ["it is suspended: guest resumed"]
+    assert healing.asked == [UUID]
+
+
+def test_a_guest_that_somebody_may_hold_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    healing = Healing(monkeypatch, Finding("it is suspended", "resume it", fail, but="libvirtd may hold it"))
+    assert healing.heal()
+    assert healing.said == []
+
+
+def test_a_save_at_work_is_not_disturbed(monkeypatch: pytest.MonkeyPatch, journals: Path) -> None:
+    healing = Healing(monkeypatch)
+    with Journal("save", UUID, "web1", journals):
+        assert healing.heal()
+    assert healing.asked == []
+
+
+def test_what_cannot_be_put_right_is_logged_and_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    healing = Healing(monkeypatch, Finding("it is suspended", "resume it", fail))
+    assert not healing.heal()
+    assert healing.said == ["it is suspended: not done: xc_domain_resume: Invalid argument"]
