@@ -10,7 +10,8 @@
      +- XenError             a hypercall or library call failed: function, errno, domid
      +- StoreError           xenstore: path, errno
      |   +- StoreTimeout     xenstored did not answer before the deadline
-     +- DeviceModelError     the device model refused, died or timed out: domid, command
+     +- DeviceModelError     the device model refused or died: domid, command
+     |   +- DeviceModelTimeout  it lives, but did not answer before the deadline
      +- GuestError           the guest did not acknowledge suspend, or crashed while suspending
      +- HelperError          the save-helper died or broke its protocol
      +- OperationError       a save, restore or create failed: what was undone, what to do next
@@ -97,12 +98,16 @@ class StoreTimeout(StoreError):
 
 
 class DeviceModelError(PyxlError):
-    """The device model of ``domid`` refused a command, died, or did not answer in time."""
+    """The device model of ``domid`` refused a command, or died."""
 
     def __init__(self, domid: int, command: str, detail: str) -> None:
         super().__init__(f"device model of domain {domid}: {command}: {detail}")
         self.domid = domid
         self.command = command
+
+
+class DeviceModelTimeout(DeviceModelError):
+    """The device model is there, but did not answer before the deadline; it may still do what it was asked."""
 
 
 class GuestError(PyxlError):

@@ -12,9 +12,9 @@ from pyxl.checkpoint.real_path import is_trusted, open_directory
 from pyxl.errors import PyxlError
 
 
-def temporary_of(target: Path) -> Path:
-    """Return where a new file of this process is until it becomes ``target``."""
-    return target.with_name(f".{target.name}.{os.getpid()}.new")
+def temporary_of(target: Path, pid: int) -> Path:
+    """Return where a new file of process ``pid`` is until it becomes ``target``."""
+    return target.with_name(f".{target.name}.{pid}.new")
 
 
 class NameNotDurable(OSError):
@@ -138,7 +138,7 @@ class NewFile:
                 f"everybody may write to {self._target.parent}, and so replace the checkpoint",
                 f"`chmod +t {self._target.parent}` keeps others from that; or save elsewhere.",
             )
-        temporary = temporary_of(self._target)
+        temporary = temporary_of(self._target, os.getpid())
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(temporary.name, flags, 0o600, dir_fd=self._directory)
         self.temporary = temporary

@@ -43,7 +43,7 @@ def create_command(
         log = host.log_to(config.name)
         monitor = None if no_monitor or foreground else host.monitor_in_background(config.name)
         with progress.shown("none", log) as report:
-            domid = create(host.xen, host.store, config, report, paused=paused, start_monitor=monitor)
+            domid = create(host.xen, host.store, wiring.open_dm, config, report, paused=paused, start_monitor=monitor)
         said = f'created {domid} "{config.name}"'
         log(said)
         if not quiet:

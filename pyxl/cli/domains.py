@@ -35,12 +35,16 @@ def _state(domain: DomainInfo) -> str:
 
 
 @click.command("destroy", short_help="End a domain at once.")
+@click.option("-f", "--force", is_flag=True, help="Even while it is being saved; the save then fails.")
 @click.argument("domain")
 @click.pass_obj
-def destroy_command(verbose: bool, domain: str) -> None:
+def destroy_command(verbose: bool, force: bool, domain: str) -> None:
     """End DOMAIN at once, as if its power was cut."""
+    from pyxl.ops.destroy import destroy
+
     with wiring.on_host("destroy", verbose) as host:
-        host.xen.destroy(find_guest(host.xen, host.store, domain).domid)
+        found = find_guest(host.xen, host.store, domain)
+        destroy(host.xen, host.store, wiring.open_dm, found, force=force)
 
 
 @click.command("pause", short_help="Stop scheduling a domain's vcpus.")

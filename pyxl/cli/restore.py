@@ -44,7 +44,9 @@ def restore_command(
             click.echo(config.to_json(), err=True, nl=False)
         monitor = None if no_monitor or foreground else host.monitor_in_background(config.name)
         with progress.shown(mode, log) as report:
-            done = restore(host.xen, host.store, checkpoint, config, report, paused=paused, start_monitor=monitor)
+            done = restore(
+                host.xen, host.store, wiring.open_dm, checkpoint, config, report, paused=paused, start_monitor=monitor
+            )
         how = f"{progress.size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
         log(said)

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from pyxl.cli import progress, wiring
+from pyxl.model.phases import After
 from pyxl.ops.lookup import find_guest, name_of
-from pyxl.ops.save import After, SaveOrder, save
+from pyxl.ops.save import SaveOrder, save
 
 STDOUT = 1
 

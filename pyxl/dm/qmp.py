@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyxl.dm.driver import ANSWER_DEADLINE, DEADLINE, READY_DEADLINE, Driver
 from pyxl.dm.qmp_session import Session
+from pyxl.errors import DeviceModelTimeout
 from pyxl.model import paths
 
 #: Seconds to wait for the socket's lock: it is held for single commands, not for a whole save.
@@ -69,6 +70,8 @@ class QmpDeviceModel(Driver):
                     yield session
                 finally:
                     session.close()
+        except TimeoutError as error:
+            raise DeviceModelTimeout(self._domid, purpose, f"{error}{self._last_words()}") from error
         except OSError as error:
             raise self._error(purpose, f"{error}{self._last_words()}") from error
 

@@ -41,3 +41,11 @@ class Phase(Enum):
     def __init__(self, text: str, owes: Owed) -> None:
         self.text = text
         self.owes = owes
+
+
+class After(Enum):
+    """What becomes of the domain at the end of an operation; the value says it to the user."""
+
+    DESTROY = "destroyed"
+    RESUME = "running on"
+    PAUSE = "paused"

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable
 
-from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.worker import Worker
 from pyxl.formats.guest_config import GuestConfig
-from pyxl.model.phases import Owed, Phase
+from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops.interrupt import last_chance
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
+from pyxl.ops.settle import OpenDm, hold
 from pyxl.ops.undo import Undo
 
 
 def create(
-    xen: Hypervisor, store: Store, config: GuestConfig, report: Report,
+    xen: Hypervisor, store: Store, open_dm: OpenDm, config: GuestConfig, report: Report,
     *, paused: bool = False, start_monitor: Callable[[int], None] | None = None,
 ) -> int:  # fmt: skip
     """Build a domain and start it, and return its domid.
@@ -24,7 +24,8 @@ def create(
     :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
     """
     with Undo(f'create "{config.name}"') as undo:
-        undo.keep(Journal("create", config.uuid, config.name))
+        undo.keep(hold(xen, store, open_dm, "create", config.uuid, config.name, report))
+        undo.note(after=(After.PAUSE if paused else After.RESUME).name)
         can_be_built(xen, store, config)
         undo.enter(Phase.BUILD)
         report.step("building the domain")

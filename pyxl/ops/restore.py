@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
-from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.source import Source
 from pyxl.errors import UnsupportedStream, XenError
 from pyxl.formats import cpu_policy, xl_header
 from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
-from pyxl.model.phases import Phase
+from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
 from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built, fits_this_host
 from pyxl.ops.report import Report
+from pyxl.ops.settle import OpenDm, hold
 from pyxl.ops.undo import Undo
 
 STDIN = 0
@@ -85,7 +85,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
 
 
 def restore(
-    xen: Hypervisor, store: Store, checkpoint: Checkpoint, config: GuestConfig, report: Report,
+    xen: Hypervisor, store: Store, open_dm: OpenDm, checkpoint: Checkpoint, config: GuestConfig, report: Report,
     *, paused: bool = False, start_monitor: Callable[[int], None] | None = None,
 ) -> Restored:  # fmt: skip
     """Build a domain from a checkpoint and let it go on, once all that was read is known to be what was saved.
@@ -97,7 +97,10 @@ def restore(
     started = time.monotonic()
     stream = checkpoint.stream
     with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
-        undo.keep(Journal("restore", config.uuid, config.name))
+        if not config.uuid:
+            config.new_uuid()
+        undo.keep(hold(xen, store, open_dm, "restore", config.uuid, config.name, report))
+        undo.note(after=(After.PAUSE if paused else After.RESUME).name)
         can_be_built(xen, store, config)
         fits_this_host(xen, checkpoint.policy)
         undo.enter(Phase.BUILD, target=str(checkpoint.path))

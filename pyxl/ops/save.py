@@ -5,39 +5,29 @@ Every phase owes its undo from the moment that it is entered; nothing is destroy
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
-from pyxl.checkpoint.journal import Journal
-from pyxl.checkpoint.new_file import NewFile, temporary_of
+from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.worker import Worker
-from pyxl.errors import DeviceModelError, HelperError, PyxlError, StoreError
+from pyxl.errors import DeviceModelError, DeviceModelTimeout, HelperError, PyxlError, StoreError
 from pyxl.formats import libxl_v2, trailer, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
-from pyxl.model.phases import Owed, Phase
+from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_save import can_be_saved, devices_can_be_saved
 from pyxl.ops.report import Report
+from pyxl.ops.settle import OpenDm, hold
 from pyxl.ops.suspend import resume, suspend, withdraw
 from pyxl.ops.undo import StillOwed, Undo
 
 #: Seconds between two looks at how far the save-helper is, where nobody wants to see it.
 LOOK_SECONDS = 1.0
-
-
-class After(Enum):
-    """What becomes of the domain once its file is whole; the value says it to the user."""
-
-    DESTROY = "destroyed"
-    RESUME = "running on"
-    PAUSE = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +63,7 @@ class Saved:
     suspended_seconds: float
 
 
-def save(
-    xen: Hypervisor, store: Store, open_dm: Callable[[DomainInfo, Store], DeviceModel | None],
-    order: SaveOrder, report: Report,
-) -> Saved:  # fmt: skip
+def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, report: Report) -> Saved:
     """Save a domain to a file.
 
     :raise OperationError: it failed; the guest runs, the target is as it was, or the message says what is not so.
@@ -86,17 +73,18 @@ def save(
     name = name_of(store, domid)
     suspended_at = started
     with Undo(f'save {domid} "{name}"') as undo:
-        undo.keep(Journal("save", order.domain.uuid, name))
+        undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report))
         undo.note(domid=domid, after=order.after.name)
-        for remark in can_be_saved(xen, store, order.domain, order.path):
+        domain = _still_there(xen, order.domain)
+        for remark in can_be_saved(xen, store, domain, order.path):
             report.remark(remark)
         living = GuestConfig(xen.config_json(domid), f"domain {domid}")
-        device_model = open_dm(order.domain, store)
+        device_model = open_dm(domain, store)
         devices_can_be_saved(living, device_model)
         guest = _Guest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
-        undo.enter(Phase.OPEN_FILE, **_files(order.path))
+        undo.enter(Phase.OPEN_FILE, target=str(order.path or ""))
         with held():
             file = NewFile(order.target)
             stream = summed(file)
@@ -128,7 +116,7 @@ def save(
         def tick() -> int:
             done = stream.size()
             if report.interval is not None:
-                report.progress(done, max(order.domain.memory_kb * 1024, done))
+                report.progress(done, max(domain.memory_kb * 1024, done))
             return done
 
         requests: dict[str, Handler] = {
@@ -151,7 +139,7 @@ def save(
         stream.write(libxl_v2.end())
         sums, covered = stream.finish(), stream.size()
         version = "" if device_model is None else device_model.version
-        identity = trailer.identity(order.domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
+        identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
         end = trailer.encode(trailer.Trailer(covered, sums, identity))
         file.write(end)
         size = covered + len(end)
@@ -175,9 +163,15 @@ def save(
     return Saved(name, size, ended - started, ended - suspended_at)
 
 
-def _files(path: Path | None) -> dict[str, str]:
-    """Return what the journal keeps of a target, and of the new file that is about to stand beside it."""
-    return {} if path is None else {"target": str(path), "file": str(temporary_of(path))}
+def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:
+    """Return the domain as it is now, under the lock: another operation may just have ended it.
+
+    :raise PyxlError: it is gone.
+    """
+    now = xen.domain(domain.domid)
+    if now is None or now.uuid != domain.uuid:
+        raise PyxlError("the domain is gone")
+    return now
 
 
 def _discard(file: NewFile, phase: Phase, stream: SummedFile | SummedPipe) -> str | None:
@@ -216,8 +210,10 @@ class _Guest:
         if domain.suspended:
             try:
                 resume(self._xen, self._store, self._device_model, self._domid)
-            except (DeviceModelError, StoreError) as error:
+            except (DeviceModelTimeout, StoreError) as error:
                 raise StillOwed(f"guest resumed, but {error}") from error
+            except DeviceModelError as error:
+                return f"guest resumed, but {error}"
             return "guest resumed"
         if domain.shutdown_reason is not None:
             return "the guest has shut down"

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pyxl.checkpoint.journal import Entry
-from pyxl.errors import DeviceModelError, OperationError, PyxlError, UsageError
+from pyxl.checkpoint.journal import Entry, Journal
+from pyxl.checkpoint.new_file import temporary_of
+from pyxl.errors import DeviceModelError, DeviceModelTimeout, OperationError, PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.ops.report import Report
 from pyxl.ops.suspend import resume, withdraw
 from pyxl.xen import toolstacks
 
@@ -48,6 +50,26 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
     if Owed.END in phase.owes:
         said += _bring_to_end(xen, store, open_dm, entry, phase, domain)
     return said
+
+
+def hold(
+    xen: Hypervisor, store: Store, open_dm: OpenDm, operation: str, uuid: str, name: str, report: Report
+) -> Journal:  # fmt: skip
+    """Return the guest's journal, held for ``operation``, once what one that died in it owed is done.
+
+    :raise Busy: another operation on the guest is in progress.
+    :raise PyxlError: what is owed cannot be done; it stays in the journal.
+    """
+    journal = Journal(operation, uuid, name)
+    if journal.left is not None:
+        try:
+            for said in settle(xen, store, open_dm, journal.left):
+                report.remark(f"{journal.left.says()} had died: {said}")
+        except BaseException:
+            journal.leave()
+            raise
+        journal.begin()
+    return journal
 
 
 def domain_of(xen: Hypervisor, entry: Entry) -> DomainInfo | None:
@@ -87,7 +109,10 @@ def log_dirty_off(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: Domain
 
 
 def let_go_on(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo) -> list[str]:
-    """Let a guest go on that was to suspend, or has; a device model that does not answer is said, and no more."""
+    """Let a guest go on that was to suspend, or has; a device model that has died is said, and no more.
+
+    :raise DeviceModelTimeout: the vcpus run, but the device model did not answer; it may still, and must go on then.
+    """
     said = []
     if withdraw(store, domain.domid):
         said.append("suspend request withdrawn")
@@ -104,6 +129,8 @@ def let_go_on(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo
             said.append("guest still running")
             if device_model is not None:
                 device_model.resume()
+    except DeviceModelTimeout:
+        raise
     except DeviceModelError as error:
         said.append(f"but without its device model ({error})")
     return said
@@ -125,10 +152,10 @@ def remove_temporary(entry: Entry) -> list[str]:
     """Remove the new file beside a target if it is there and a file still, in a directory that is no link."""
     if not entry.target:
         return []
-    target = Path(entry.target)
-    name = f".{target.name}.{entry.pid}.new"
+    temporary = temporary_of(Path(entry.target), entry.pid)
+    name = temporary.name
     try:
-        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        directory = os.open(temporary.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return []
     try:
@@ -139,7 +166,7 @@ def remove_temporary(entry: Entry) -> list[str]:
         return []
     finally:
         os.close(directory)
-    return [f"{target.parent / name} removed"]
+    return [f"{temporary} removed"]
 
 
 def _end_helpers(domid: int, noted: int) -> list[str]:
@@ -155,8 +182,10 @@ def _bring_to_end(
     if domain is None:
         return []
     if phase is Phase.UNPAUSE:
-        how = f"paused: `pyxl unpause {domain.domid}` starts it" if domain.paused else "running"
-        return [f"domain {domain.domid} is whole, and {how}"]
+        if entry.after == "RESUME" and never_ran(domain):
+            xen.unpause(domain.domid)
+            return [f"domain {domain.domid} unpaused"]
+        return [f"domain {domain.domid} is whole"]
     if not domain.suspended:
         return ["guest still running"]
     if entry.after == "DESTROY" and _is_checkpoint_of(entry):
@@ -177,6 +206,6 @@ def _is_checkpoint_of(entry: Entry) -> bool:
     try:
         with open_checkpoint(target) as checkpoint:
             config = GuestConfig(checkpoint.header.config.decode(), entry.target)
-            return config.uuid == entry.uuid and os.fstat(checkpoint.fd).st_mtime >= entry.since
+            return config.uuid == entry.uuid and target.stat().st_mtime >= entry.since
     except (OperationError, UsageError, UnicodeDecodeError):
         return False

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from pyxl.errors import DeviceModelError, XenError
+from pyxl.errors import DeviceModelError, DeviceModelTimeout, XenError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 
@@ -168,10 +168,13 @@ class FakeDeviceModel:
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
         self.fail: set[str] = set()
+        self.silent: set[str] = set()
         self.blocked: list[str] = []
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
+        if call in self.silent:
+            raise DeviceModelTimeout(7, call.removeprefix("dm."), "timed out")
         if call in self.fail:
             raise DeviceModelError(7, call.removeprefix("dm."), "refused")
 

@@ -204,11 +204,17 @@ def test_a_domain_that_has_run_is_not_taken_for_a_half_built_one(world: World, s
     assert world.calls == []
 
 
-def test_a_domain_that_waits_to_be_unpaused_is_left(world: World) -> None:
+@pytest.mark.parametrize(
+    ("after", "said", "calls"),
+    [("RESUME", "domain 7 unpaused", ["unpause 7"]), ("PAUSE", "domain 7 is whole", [])],
+)
+def test_a_domain_that_waits_to_be_unpaused_is_started_where_that_was_ordered(
+    world: World, after: str, said: str, calls: list[str]
+) -> None:
     world.half_build()
-    world.died("UNPAUSE", operation="restore")
-    assert world.recover() == [(True, "domain 7 is whole, and paused: `pyxl unpause 7` starts it")]
-    assert world.calls == []
+    world.died("UNPAUSE", operation="restore", after=after)
+    assert world.recover() == [(True, said)]
+    assert world.calls == calls
 
 
 def test_another_domain_under_the_old_domid_is_not_the_guest(world: World) -> None:

@@ -11,6 +11,8 @@ from pyxl.errors import OperationError
 from pyxl.formats import record, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
+from pyxl.model.domain import DomainInfo
+from pyxl.model.ports import Store
 from pyxl.ops import programs
 from pyxl.ops.create import create
 from pyxl.ops.report import Report
@@ -39,10 +41,14 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def no_dm(domain: DomainInfo, store: Store) -> None:
+    """A host whose guests have no device model."""
+
+
 def run(xen: FakeXen, store: FakeStore, path: Path, **how: object) -> Restored:
     with open_checkpoint(path) as checkpoint:
         config = GuestConfig(checkpoint.header.config.decode(), str(path))
-        return restore(xen, store, checkpoint, config, Report(), **how)  # type: ignore[arg-type]
+        return restore(xen, store, no_dm, checkpoint, config, Report(), **how)  # type: ignore[arg-type]
 
 
 def test_restore_starts_the_monitor_before_the_guest_runs(xen: FakeXen, calls: list[str], file: Path) -> None:
@@ -123,7 +129,7 @@ def test_create_refuses_what_the_host_cannot_hold(
 ) -> None:
     config = config_with(lambda document: document.update({key: value}))  # type: ignore[dict-item]
     with pytest.raises(OperationError, match=said):
-        create(xen, FakeStore({}), config, Report())
+        create(xen, FakeStore({}), no_dm, config, Report())
     assert calls == []
 
 
@@ -138,12 +144,12 @@ def test_create_refuses_what_the_host_cannot_hold(
 )
 def test_disks_that_are_no_files_here_are_left_to_libxl(xen: FakeXen, disk: dict[str, object]) -> None:
     config = config_with(lambda document: document.update({"disks": [disk]}))  # type: ignore[dict-item]
-    assert create(xen, FakeStore({}), config, Report()) == 8
+    assert create(xen, FakeStore({}), no_dm, config, Report()) == 8
 
 
 def test_create_order(xen: FakeXen, calls: list[str]) -> None:
     start_monitor = lambda domid: calls.append(f"monitor {domid}")  # noqa: E731
-    create(xen, FakeStore({}), config_with(lambda _: None), Report(), start_monitor=start_monitor)
+    create(xen, FakeStore({}), no_dm, config_with(lambda _: None), Report(), start_monitor=start_monitor)
     assert calls == ["create web1", "monitor 8", "unpause 8"]
 
 
@@ -155,7 +161,7 @@ def test_a_domain_that_cannot_be_started_is_destroyed(xen: FakeXen, calls: list[
 
     xen.fail = {fails}
     with pytest.raises(OperationError, match=rf'create "web1": {fails}: .*; domain 8 destroyed$'):
-        create(xen, FakeStore({}), config_with(lambda _: None), Report(), start_monitor=start_monitor)
+        create(xen, FakeStore({}), no_dm, config_with(lambda _: None), Report(), start_monitor=start_monitor)
     assert calls[-1] == "destroy 8"
     assert xen.all == {}
 
@@ -173,7 +179,7 @@ def test_a_whole_file_with_sums_is_restored_without_a_remark(xen: FakeXen, file:
     with open_checkpoint(file) as checkpoint:
         config = GuestConfig(checkpoint.header.config.decode(), str(file))
         report = Remarks()
-        assert restore(xen, FakeStore({}), checkpoint, config, report).domid == 8
+        assert restore(xen, FakeStore({}), no_dm, checkpoint, config, report).domid == 8
     assert report.remarks == []
 
 
@@ -181,7 +187,7 @@ def test_a_file_of_xl_s_is_restored_with_a_remark(xen: FakeXen, file: Path) -> N
     with open_checkpoint(file) as checkpoint:
         config = GuestConfig(checkpoint.header.config.decode(), str(file))
         report = Remarks()
-        restore(xen, FakeStore({}), checkpoint, config, report)
+        restore(xen, FakeStore({}), no_dm, checkpoint, config, report)
     assert len(report.remarks) == 1
     assert "no checksums (xl wrote it)" in report.remarks[0]
 
