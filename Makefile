@@ -5,13 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check lint bench clean
+.PHONY: help demo test check lint bench faults soak clean
 
 help:
 	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
 	@echo "make test    every test, the lab's too"
 	@echo "make check   lint, types, and the tests that need no lab"
 	@echo "make bench   pyxl against xl, paired, on the lab"
+	@echo "make faults  the table of faults, through pyxl and through xl, on the lab (PYXL_FAULTS=REGEX chooses)"
+	@echo "make soak    that, and damaged files, cycles and races, as often as it takes; hours"
 	@echo "make clean   remove the virtual environment (the lab: pyxl lab destroy)"
 
 # Debian splits venv off Python, and forbids pip outside of one.
@@ -38,6 +40,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+faults soak: $(STAMP)
+	$(BIN)/python -m tests.xen.faults $@
 
 clean:
 	rm -rf $(VENV) *.egg-info build

@@ -1,0 +1,64 @@
+"""Bit flips and truncations of a real checkpoint: none may run a guest."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.xen.faults.runner import GUEST, HOME, Faults
+
+PROGRAM = Path(__file__).with_name("flips_in_dom0.py")
+FILE = f"{HOME}/flipped"
+#: Attempts in one command: what a lost lab costs at most.
+CHUNK = 20
+SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A restore of a damaged file: ``how`` it was damaged, what was bad about the outcome, nothing where it was well."""
+
+    how: str
+    bad: str
+    seconds: float
+
+
+def prepare(faults: Faults) -> None:
+    """Have a checkpoint by pyxl whose guest is gone."""
+    dom0 = faults.dom0
+    dom0.lab.exec(f"cat > {HOME}/flips_in_dom0.py", input=PROGRAM.read_bytes(), check=True)
+    faults.have_guest("pyxl")
+    dom0.run(f"pyxl save {GUEST} {FILE}")
+    faults.guest_is_gone()
+
+
+def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> list[Attempt]:
+    """Restore ``count`` files that are damaged each in its own way; ``kind`` is "flip" or "cut"."""
+    found: list[Attempt] = []
+    while len(found) < count:
+        spec = {
+            "tool": tool, "kind": kind, "file": FILE, "guest": GUEST, "seed": seed, "of": count,
+            "first": len(found), "last": min(len(found) + CHUNK, count),
+        }  # fmt: skip
+        done = faults.dom0.run(f"python3 {HOME}/flips_in_dom0.py {shlex.quote(json.dumps(spec))}", timeout=3600)
+        found += [Attempt(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    return found
+
+
+def table(faults: Faults, flips: int, cuts: int, seed: int) -> int:
+    """Print how many damaged files ran a guest, through pyxl and on a sample through stock xl; return pyxl's."""
+    prepare(faults)
+    failed = 0
+    for tool, kind, count in (("pyxl", "flip", flips), ("xl", "flip", min(SAMPLE, flips)), ("pyxl", "cut", cuts)):
+        bad: list[Attempt] = []
+        done = 0
+        # In pieces, each with a seed of its own, so that there is something to see meanwhile.
+        while done < count:
+            piece = attempts(faults, tool, kind, min(100, count - done), seed + done)
+            done += len(piece)
+            bad += [attempt for attempt in piece if attempt.bad]
+            print(f"{tool:4} {kind}s: {done} of {count}, {len(bad)} bad", flush=True)
+        for attempt in bad[:5]:
+            print(f"    {attempt.how}: {attempt.bad}")
+        failed += len(bad) if tool == "pyxl" else 0
+    return failed
