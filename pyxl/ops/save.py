@@ -77,7 +77,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
         for remark in can_be_saved(xen, store, domain, order.path):
-            report.remark(remark)
+            report.log(remark)
         living = GuestConfig(xen.config_json(domid), f"domain {domid}")
         device_model = open_dm(domain, store)
         devices_can_be_saved(living, device_model)
