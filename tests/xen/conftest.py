@@ -21,7 +21,7 @@ PLACE = "/var/tmp/checkpoints"
 #: A guest boots in less than two minutes, in a machine emulated within an emulated machine.
 BOOT_SECONDS = 300
 GUESTS = ("big", "disk", "plain", "tick")
-LEFT_BEHIND = "ls /var/lib/xen | grep -v -e ^dump -e ^userdata-d -e ^xenpaging || true"
+LEFT_BEHIND = "cd /var/lib/xen; ls . pyxl 2>/dev/null | grep -v -e : -e ^dump -e ^pyxl -e ^userdata-d -e ^xenpaging || true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Dom0:
         if not self.clean:
             self.start_over()
         self.run(
-            f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.*; xl dmesg -c > /dev/null; "
+            f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.* /var/lib/xen/pyxl/*; xl dmesg -c > /dev/null; "
             f"xl list | awk 'NR > 2 && !/^({'|'.join(GUESTS)}) / {{print $2}}' | xargs -rn1 xl destroy; "
             "xl list | awk 'NR > 2 && $5 !~ /p/ {print $2}' | xargs -rn1 xl pause"
         )
