@@ -24,7 +24,7 @@ def create(
     :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
     """
     with Undo(f'create "{config.name}"') as undo:
-        undo.keep(hold(xen, store, open_dm, "create", config.uuid, config.name, report))
+        undo.keep(hold(xen, store, open_dm, "create", config.uuid, config.name, report.remark))
         undo.note(after=(After.PAUSE if paused else After.RESUME).name)
         can_be_built(xen, store, config)
         undo.enter(Phase.BUILD)

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops.lookup import name_of
-from pyxl.ops.report import Report
 from pyxl.ops.settle import OpenDm, hold
 
 
@@ -15,6 +14,6 @@ def destroy(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, 
     :raise Busy: an operation on it is in progress.
     """
     name = name_of(store, domain.domid)
-    with nullcontext() if force else hold(xen, store, open_dm, "destroy", domain.uuid, name, Report()):
+    with nullcontext() if force else hold(xen, store, open_dm, "destroy", domain.uuid, name, lambda _: None):
         if xen.domain(domain.domid) is not None:  # what an operation that died had owed may have been just this
             xen.destroy(domain.domid)

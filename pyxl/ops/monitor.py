@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pyxl.checkpoint.journal import Busy, Journal, holder
 from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.phases import After, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
 from pyxl.ops.lookup import name_of
 
@@ -50,7 +52,11 @@ def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log
                 log(f"domain {domid} is gone")
                 return
             if domain.shutdown_reason is not None and not domain.suspended:
-                following = act(xen, store, domain, log)
+                try:
+                    following = act(xen, store, open_dm, domain, log)
+                except Busy:  # a save that the guest has left in the lurch: it fails, and lets go
+                    released.wait(SUSPENDED_SECONDS)
+                    continue
                 if following is None:
                     return
                 domid, uuid = following.domid, following.uuid
@@ -63,11 +69,9 @@ def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log
 
 def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> bool:
     """Put right what a dead toolstack has left of this guest; False when something could not be."""
-    # Imported here: most monitors never need it, and all of them stay in memory.
-    from pyxl.checkpoint.journal import holder
-
     if holder(domain.uuid, Path(paths.JOURNAL_DIRECTORY)) is not None:
         return True
+    # Imported here: most monitors never need it, and all of them stay in memory.
     from pyxl.ops.recover import Recovery, put_right
 
     try:
@@ -84,15 +88,33 @@ def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log
     return healed
 
 
-def act(xen: Hypervisor, store: Store, domain: DomainInfo, log: Log) -> DomainInfo | None:
-    """Do what the guest's config says about a shutdown, and return the domain to watch from now on."""
+def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> DomainInfo | None:
+    """Do what the guest's config says about a shutdown, and return the domain to watch from now on.
+
+    :raise Busy: somebody else is at work on the guest.
+    """
+    from pyxl.ops.settle import hold
+
     domid = domain.domid
     reason = domain.shutdown_reason if isinstance(domain.shutdown_reason, ShutdownReason) else ShutdownReason.CRASH
-    config = GuestConfig(xen.config_json(domid), f"domain {domid}")
-    config.set_domid(0)
-    action = config.action(EVENTS[reason])
-    log(f'domain {domid} "{config.name}": {reason.name.lower()}, {EVENTS[reason]}={action.replace("_", "-")}')
+    with hold(xen, store, open_dm, reason.name.lower(), domain.uuid, name_of(store, domid), log):
+        config = GuestConfig(xen.config_json(domid), f"domain {domid}")
+        config.set_domid(0)
+        action = config.action(EVENTS[reason])
+        log(f'domain {domid} "{config.name}": {reason.name.lower()}, {EVENTS[reason]}={action.replace("_", "-")}')
+        if not end(xen, domid, config, action, log):
+            return None
+    with Journal("restart", config.uuid, config.name) as journal:
+        journal.note(phase=Phase.BUILD.name, after=After.RESUME.name)
+        following = xen.create(config.to_json())
+        journal.note(phase=Phase.UNPAUSE.name, domid=following)
+        xen.unpause(following)
+    log(f'domain {following} "{config.name}" takes the place of {domid}')
+    return xen.domain(following)
 
+
+def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log) -> bool:
+    """End a domain as ``action`` says; tell whether another one, of ``config``, is to take its place."""
     if action.startswith("coredump_"):
         dump = paths.crash_dump(config.name, time.strftime("%Y-%m-%d-%H%M.%S"))
         try:
@@ -105,21 +127,18 @@ def act(xen: Hypervisor, store: Store, domain: DomainInfo, log: Log) -> DomainIn
     if action == "destroy":
         xen.destroy(domid)
         log(f"domain {domid} destroyed")
-        return None
+        return False
     if action == "restart":
         xen.destroy(domid)
-    elif action == "restart_rename":
+        return True
+    if action == "restart_rename":
         kept = f"{config.name}-{time.strftime('%Y%m%dT%H%MZ', time.gmtime())}"
         xen.rename(domid, config.name, kept)
         config.new_uuid()
         log(f'domain {domid} kept as "{kept}"')
-    else:
-        log(f"domain {domid} left as it is")
-        return None
-    following = xen.create(config.to_json())
-    xen.unpause(following)
-    log(f'domain {following} "{config.name}" takes the place of {domid}')
-    return xen.domain(following)
+        return True
+    log(f"domain {domid} left as it is")
+    return False
 
 
 def in_background(run: Callable[[], None], log_path: str) -> None:

@@ -99,7 +99,7 @@ def restore(
     with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
         if not config.uuid:
             config.new_uuid()
-        undo.keep(hold(xen, store, open_dm, "restore", config.uuid, config.name, report))
+        undo.keep(hold(xen, store, open_dm, "restore", config.uuid, config.name, report.remark))
         undo.note(after=(After.PAUSE if paused else After.RESUME).name)
         can_be_built(xen, store, config)
         fits_this_host(xen, checkpoint.policy)

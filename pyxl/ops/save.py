@@ -73,7 +73,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
     name = name_of(store, domid)
     suspended_at = started
     with Undo(f'save {domid} "{name}"') as undo:
-        undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report))
+        undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report.remark))
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
         for remark in can_be_saved(xen, store, domain, order.path):

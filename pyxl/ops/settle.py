@@ -18,7 +18,6 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
-from pyxl.ops.report import Report
 from pyxl.ops.suspend import resume, withdraw
 from pyxl.xen import toolstacks
 
@@ -53,9 +52,9 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
 
 
 def hold(
-    xen: Hypervisor, store: Store, open_dm: OpenDm, operation: str, uuid: str, name: str, report: Report
+    xen: Hypervisor, store: Store, open_dm: OpenDm, operation: str, uuid: str, name: str, say: Callable[[str], None]
 ) -> Journal:  # fmt: skip
-    """Return the guest's journal, held for ``operation``, once what one that died in it owed is done.
+    """Return the guest's journal, held for ``operation``, once what one that died in it owed is done, and said.
 
     :raise Busy: another operation on the guest is in progress.
     :raise PyxlError: what is owed cannot be done; it stays in the journal.
@@ -64,7 +63,7 @@ def hold(
     if journal.left is not None:
         try:
             for said in settle(xen, store, open_dm, journal.left):
-                report.remark(f"{journal.left.says()} had died: {said}")
+                say(f"{journal.left.says()} had died: {said}")
         except BaseException:
             journal.leave()
             raise

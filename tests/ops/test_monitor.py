@@ -52,11 +52,13 @@ class Guest:
         self.script = list(script)
 
     def happen(self) -> None:
-        """The newest domain shuts down, runs on (None), or goes away."""
+        """The newest domain shuts down, runs on (None), or goes away; or something else happens."""
         event = self.script.pop(0)
         domid = max(self.xen.all)
         if event == "gone":
             self.xen.all.pop(domid)
+        elif callable(event):
+            event()
         else:
             self.xen.change(domid, event)  # type: ignore[arg-type]
 
@@ -78,6 +80,28 @@ def test_reboot_gives_a_new_domain_that_is_watched_too() -> None:
     assert Guest(ShutdownReason.REBOOT, ShutdownReason.POWEROFF).watch() == [
         "config_json 7", "destroy 7", "create web1", "unpause 8", "config_json 8", "destroy 8",
     ]  # fmt: skip
+
+
+def test_a_guest_that_reboots_in_a_save_is_restarted_once_the_save_has_let_go() -> None:
+    save = Journal("save", UUID, "web1")
+    guest: Guest = Guest(ShutdownReason.REBOOT, lambda: guest.calls.append("waits"), save.close, ShutdownReason.POWEROFF)
+    assert guest.watch()[:4] == ["waits", "config_json 7", "destroy 7", "create web1"]
+
+
+def test_a_restart_is_noted_until_the_guest_runs(journals: Path) -> None:
+    guest = Guest(ShutdownReason.REBOOT)
+    guest.xen.fail = {"unpause"}
+    noted: list[str] = []
+    note = Journal.note
+
+    def listen(journal: Journal, **facts: str | int) -> None:
+        noted.append(f"{facts['phase']} after {guest.calls[-1]}")
+        note(journal, **facts)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(XenError):
+        patch.setattr(Journal, "note", listen)
+        guest.watch()
+    assert noted == ["BUILD after destroy 7", "UNPAUSE after create web1"]
 
 
 def test_a_suspend_is_no_end_but_looked_into(heal: list[int]) -> None:
