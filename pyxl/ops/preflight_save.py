@@ -36,16 +36,11 @@ def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo, target: Path
     return remarks + _unplugged(store, domain.domid)
 
 
-def devices_can_be_saved(config: GuestConfig, device_model: DeviceModel | None) -> None:
-    """Find what would make the state of the devices fail to be saved; ``config`` is the living domain's.
+def device_model_can_save(device_model: DeviceModel | None) -> None:
+    """Find what would make the device model's state fail to be saved; libxl has no config of a guest whose is silent.
 
     :raise PyxlError: the reason and its remedy.
     """
-    if passed := config.passed_through():
-        raise PyxlError(
-            f"the guest has devices of this host for itself, whose state nobody can save: {', '.join(passed)}",
-            "Detach them first: `xl pci-detach`, `xl usbdev-detach`.",
-        )
     if device_model is None:
         return
     try:
@@ -57,6 +52,18 @@ def devices_can_be_saved(config: GuestConfig, device_model: DeviceModel | None) 
         raise PyxlError(
             f"the device model cannot save its state: {'; '.join(blockers)}",
             "Stop using that device in the guest, or take it out of the guest's config.",
+        )
+
+
+def nothing_passed_through(config: GuestConfig) -> None:
+    """Refuse a guest that has hardware of this host, by its ``config`` of now.
+
+    :raise PyxlError: which hardware.
+    """
+    if passed := config.passed_through():
+        raise PyxlError(
+            f"the guest has devices of this host for itself, whose state nobody can save: {', '.join(passed)}",
+            "Detach them first: `xl pci-detach`, `xl usbdev-detach`.",
         )
 
 

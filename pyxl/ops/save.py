@@ -20,7 +20,7 @@ from pyxl.model.ports import DeviceModel, Hypervisor, Store
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
-from pyxl.ops.preflight_save import can_be_saved, devices_can_be_saved
+from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
 from pyxl.ops.report import Report
 from pyxl.ops.settle import OpenDm, hold
 from pyxl.ops.suspend import resume, suspend, withdraw
@@ -78,9 +78,10 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         domain = _still_there(xen, order.domain)
         for remark in can_be_saved(xen, store, domain, order.path):
             report.log(remark)
-        living = GuestConfig(xen.config_json(domid), f"domain {domid}")
         device_model = open_dm(domain, store)
-        devices_can_be_saved(living, device_model)
+        device_model_can_save(device_model)
+        living = GuestConfig(xen.config_json(domid), f"domain {domid}")
+        nothing_passed_through(living)
         guest = _Guest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 

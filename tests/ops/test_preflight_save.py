@@ -13,7 +13,7 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import ShutdownReason
 from pyxl.ops import suspend
-from pyxl.ops.preflight_save import can_be_saved, devices_can_be_saved
+from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
 from tests.fakes.host import CONFIG, FakeDeviceModel, FakeStore, FakeXen, running, web1
 
 REQUEST = paths.control_shutdown(7)
@@ -113,17 +113,18 @@ def config(**devices: object) -> GuestConfig:
 def test_devices_passed_through_are_named() -> None:
     guest = config(pcidevs=[{"bus": 3, "dev": 31, "func": 7}], usbdevs=[{"ctrl": 0, "port": 1}])
     with pytest.raises(PyxlError, match=r"for itself.*: PCI 0000:03:1f\.7, USB 0\.1") as caught:
-        devices_can_be_saved(guest, None)
+        nothing_passed_through(guest)
     assert "xl pci-detach" in caught.value.hint
-    devices_can_be_saved(config(), None)
+    nothing_passed_through(config())
 
 
 def test_a_device_model_that_cannot_be_saved() -> None:
     model = FakeDeviceModel([])
-    devices_can_be_saved(config(), model)
+    device_model_can_save(model)
+    device_model_can_save(None)
     model.blocked = ["non-migratable device: nvme", "and another"]
     with pytest.raises(PyxlError, match="cannot save its state: non-migratable device: nvme; and another") as caught:
-        devices_can_be_saved(config(), model)
+        device_model_can_save(model)
     assert "out of the guest's config" in caught.value.hint
 
 
@@ -131,5 +132,5 @@ def test_a_device_model_that_does_not_answer() -> None:
     model = FakeDeviceModel([])
     model.fail = {"dm.blockers"}
     with pytest.raises(DeviceModelError, match="query-migrate: timed out") as caught:
-        devices_can_be_saved(config(), model)
+        device_model_can_save(model)
     assert "kill -CONT" in caught.value.hint
