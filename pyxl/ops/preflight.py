@@ -17,7 +17,7 @@ def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
 
     :raise PyxlError: its name is taken, a file of this host is missing, a disk is in use, or memory is short.
     """
-    _check_name(xen, store, config.name)
+    _check_identity(xen, store, config)
     for what, path in config.host_files():
         # libxl looks for a relative kernel or firmware in Xen's own directories.
         if path.startswith("/") and not Path(path).exists():
@@ -50,10 +50,21 @@ def fits_this_host(xen: Hypervisor, seen: tuple[bool, CpuPolicy] | None) -> None
         )
 
 
-def _check_name(xen: Hypervisor, store: Store, name: str) -> None:
-    """A dying domain keeps its name for libxl, as long as xenstore has it."""
+def _check_identity(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
+    """Refuse a guest that is there already, or one whose name is taken.
+
+    A dying domain keeps its name for libxl, as long as xenstore has it.  A uuid is a guest's for pyxl: a domain that
+    fails to be built is destroyed by it.
+    """
+    name = config.name
     for domain in xen.domains():
-        if name_of(store, domain.domid) != name:
+        its_name = name_of(store, domain.domid)
+        if domain.uuid == config.uuid and its_name != name and not domain.dying:
+            raise PyxlError(
+                f'domain {domain.domid} "{its_name}" is this guest: it has its uuid, {domain.uuid}',
+                f"End it with `pyxl destroy {domain.domid}`, or give the new one another uuid in a config file.",
+            )
+        if its_name != name:
             continue
         if domain.dying:
             raise PyxlError(

@@ -17,7 +17,7 @@ from pyxl.ops import programs
 from pyxl.ops.create import create
 from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
-from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
+from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 from tests.formats import streams
 
 Config = dict[str, dict[str, object]]
@@ -109,6 +109,14 @@ def test_name_taken(xen: FakeXen, calls: list[str], file: Path) -> None:
     xen.all[7] = running()
     with pytest.raises(OperationError, match=r'preflight: a domain named "web1" exists already \(domid 7\)'):
         run(xen, FakeStore(web1()), file)
+    assert calls == []
+
+
+def test_a_guest_that_runs_under_another_name(xen: FakeXen, calls: list[str], file: Path) -> None:
+    """Were it built, and that failed, the other one would be destroyed with it."""
+    xen.all[7] = running()
+    with pytest.raises(OperationError, match=rf'preflight: domain 7 "other" is this guest: it has its uuid, {UUID}'):
+        run(xen, FakeStore({**web1(), paths.name(7): "other"}), file)
     assert calls == []
 
 
