@@ -20,7 +20,7 @@ FAR_PAGE = f"""
 import struct
 with open("{FILE}", "r+b") as file:
     head = file.read(1 << 20)
-    at = head.index(struct.pack("<Q", (1 << 64) - 1)) + 24
+    at = head.index(struct.pack("<Q", (1 << 64) - 1)) + 24 + 16  # image header, domain header
     while struct.unpack_from("<I", head, at)[0] != 1:
         at += 8 + -(-struct.unpack_from("<I", head, at + 4)[0] // 8) * 8
     file.seek(at + 16)
