@@ -48,7 +48,8 @@ def _whole(found: Trailer) -> str:
     by = found.identity
     saved = by.saved.replace("T", " ").replace("Z", " UTC")
     said = f"whole: {json.dumps(by.name)}, {progress.size(found.covered)}, saved {saved} on {by.host} by pyxl {by.pyxl}"
-    if by.xen:
-        said += f" (Xen {by.xen})"
+    versions = [f"{what} {version}" for what, version in (("Xen", by.xen), ("qemu", by.qemu)) if version]
+    if versions:
+        said += f" ({', '.join(versions)})"
     # A file of others may say anything, to a terminal too.
     return "".join(letter if letter.isprintable() else "?" for letter in said)

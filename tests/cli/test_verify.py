@@ -29,7 +29,7 @@ def whole(tmp_path: Path) -> Path:
 
 
 def test_a_whole_file_says_of_what_it_is_a_save(whole: Path) -> None:
-    said = f'{whole}: whole: "web1", 12 KiB, saved 2026-11-24 15:20:11 UTC on host by pyxl {__version__} (Xen 4.17.7)'
+    said = f'{whole}: whole: "web1", 12 KiB, saved 2026-11-24 15:20:11 UTC on host by pyxl {__version__} (Xen 4.17.7, qemu 7.2.22)'
     assert verify(whole) == (0, [said])
 
 

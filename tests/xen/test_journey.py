@@ -147,8 +147,15 @@ def test_config_given_to_save_goes_into_the_file(dom0: Dom0) -> None:
     went_on(before, dom0.tick("other"))
 
 
-def test_a_checkpoint_restores_from_a_pipe(dom0: Dom0) -> None:
+def test_a_checkpoint_goes_through_pipes(dom0: Dom0) -> None:
+    """What comes out is summed like a file, and what goes in is checked like one."""
     before = dom0.wake("tick")
-    dom0.pyxl(f"save tick {FILE}")
-    dom0.run(f"cat {FILE} | pyxl restore /dev/stdin")
+    dom0.run(f"set -o pipefail; pyxl save tick - | cat > {FILE}; pyxl verify {FILE}")
+    dom0.run(f"cat {FILE} | pyxl restore -")
     went_on(before, dom0.tick("tick"))
+    dom0.pyxl("destroy tick")
+    dom0.run(f"printf x | dd of={FILE} bs=1 seek=100000000 conv=notrunc 2>&1")
+    result = dom0.run(f"cat {FILE} | pyxl restore -", check=False)
+    assert result.status == 1
+    assert "block 24 of 34 is not what was saved" in result.stderr
+    assert dom0.domid("tick") is None
