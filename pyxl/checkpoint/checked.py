@@ -17,15 +17,15 @@ from pyxl.formats import libxl_v2, trailer
 from pyxl.formats.trailer import BLOCK, Trailer
 from pyxl.formats.xl_header import XlHeader
 
-#: How far the checking may be ahead of libxl: a file larger than memory is then read from the disk once, not twice.
-_AHEAD = 16 * BLOCK
+#: Seconds between two looks at how far libxl is.
 _LOOK_SECONDS = 0.05
 
 
 class CheckedFile:
-    """A file whose framing, trailer and header are right; the other blocks are checked from ``start`` on.
+    """A file whose framing, trailer and header are right; all blocks are checked from ``start`` on.
 
-    ``trailer`` is None where xl wrote the file: then there is nothing to check them with.
+    Each is checked right behind libxl, while the page cache still has it: what somebody writes over before libxl comes
+    to it is seen, too.  ``trailer`` is None where xl wrote the file: then there is nothing to check them with.
 
     :raise StreamError: the file is bad as far as that is known without reading all of it.
     """
@@ -36,12 +36,12 @@ class CheckedFile:
         end = libxl_v2.walk(source.take, source.skip, header.size)
         self.trailer = _behind(source, header, end)
         self._reader = BlockReader(source.fd)
-        self._next = 0
         self._hurry = threading.Event()
         self._stopped = False
         self._worker = Worker(self._compare_all, self.cut)
-        while self.trailer and self._next * BLOCK < header.size:
-            self._compare_next(self.trailer)
+        if self.trailer:
+            for index in range(-(-header.size // BLOCK)):
+                self._compare(self.trailer, index)
         os.lseek(self.fd, header.size, os.SEEK_SET)
 
     def start(self) -> None:
@@ -76,16 +76,19 @@ class CheckedFile:
         self._worker.wait()
 
     def _compare_all(self) -> None:
-        while self.trailer and self._next < len(self.trailer.sums) and not self._stopped:
-            if self._next * BLOCK > self.passed() + _AHEAD and not self._hurry.wait(_LOOK_SECONDS):
-                continue
-            self._compare_next(self.trailer)
+        if self.trailer is None:
+            return
+        for index in range(len(self.trailer.sums)):
+            end = min((index + 1) * BLOCK, self.trailer.covered)
+            while self.passed() < end and not self._hurry.wait(_LOOK_SECONDS):
+                pass
+            if self._stopped:
+                return
+            self._compare(self.trailer, index)
 
-    def _compare_next(self, trailer_: Trailer) -> None:
-        start = self._next * BLOCK
-        found = self._reader.sum(start, min(BLOCK, trailer_.covered - start))
-        trailer.compare(trailer_, self._next, found)
-        self._next += 1
+    def _compare(self, trailer_: Trailer, index: int) -> None:
+        start = index * BLOCK
+        trailer.compare(trailer_, index, self._reader.sum(start, min(BLOCK, trailer_.covered - start)))
 
 
 class CheckedPipe:

@@ -134,8 +134,20 @@ def test_a_changed_config_of_a_file_is_found_before_anything_is_built(tmp_path: 
         opened(changed(80))
 
 
-def test_a_file_is_checked_to_its_end_though_nobody_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checked_module, "_AHEAD", 0)
+def test_what_is_written_over_before_libxl_comes_to_it_is_found(tmp_path: Path) -> None:
+    with Opened("file", tmp_path / "web1") as opened:
+        stream = opened(WHOLE)
+        stream.start()
+        os.read(stream.fd, 2 * BLOCK)
+        with open(tmp_path / "web1", "r+b") as file:
+            file.seek(4 * BLOCK + 4321)
+            file.write(b"something else")
+        read_to_the_end(stream.fd)
+        with pytest.raises(BadRecord, match="block 5 of 6"):
+            stream.result()
+
+
+def test_a_file_is_checked_to_its_end_though_nobody_reads_it(tmp_path: Path) -> None:
     with Opened("file", tmp_path / "web1") as opened:
         stream = opened(changed(5 * BLOCK - 1))
         stream.start()
