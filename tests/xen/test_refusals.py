@@ -122,20 +122,6 @@ def test_a_full_disk_is_seen_before_the_guest_is_touched(dom0: Dom0) -> None:
     assert dom0.tick("tick").hash == before.hash
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_the_guest_running(dom0: Dom0) -> None:
-    """Preflight finds room, then it goes: the guest runs on, the old checkpoint is as it was."""
-    before = dom0.wake("big")
-    dom0.run("mkdir -p /root/small && mount -t tmpfs -o size=600m tmpfs /root/small && echo old > /root/small/checkpoint")
-    dom0.run("(for i in $(seq 200); do pgrep -f '[p]yxl-save-helper' >/dev/null && break; sleep 0.05; done; "
-             "head -c 300m /dev/zero > /root/small/other) >/dev/null 2>&1 &")  # fmt: skip
-    said = dom0.refused("save big /root/small/checkpoint")
-    assert "No space left on device" in said
-    assert "guest resumed, nothing written" in said
-    assert dom0.run("cat /root/small/checkpoint; ls -A /root/small").stdout.split() == ["old", "checkpoint", "other"]
-    assert dom0.tick("big").hash == before.hash
-    assert dom0.left_behind() == []
-
-
 def test_a_guest_that_does_not_acknowledge_is_let_go(dom0: Dom0) -> None:
     """Paused behind the save's back, right after preflight, it cannot: the request is withdrawn after a minute."""
     before = dom0.wake("tick")
@@ -156,15 +142,14 @@ def test_a_guest_that_does_not_acknowledge_is_let_go(dom0: Dom0) -> None:
     assert dom0.left_behind() == []
 
 
-@pytest.mark.parametrize("signal", ["INT", "TERM", "HUP"])
-def test_an_interrupted_save_leaves_the_guest_running(dom0: Dom0, signal: str) -> None:
+def test_an_interrupted_save_leaves_the_guest_running(dom0: Dom0) -> None:
+    """By SIGTERM; Ctrl-C and all that else can befall a save is in faults/."""
     before = dom0.wake("big")
     dom0.run(
-        # A shell has its background commands ignore SIGINT.
-        f"env --default-signal=INT pyxl save big {FILE} > /root/out 2>&1 & "
+        f"pyxl save big {FILE} > /root/out 2>&1 & "
         f"for i in $(seq 400); do s=$(stat -c %s {PLACE}/.checkpoint.*.new 2>/dev/null || echo 0); "
         "[ $s -gt 50000000 ] && break; sleep 0.05; done; "
-        f"kill -{signal} $(pgrep -f '[m] pyxl save'); wait; cat /root/out"
+        f"kill -TERM $(pgrep -f '[m] pyxl save'); wait; cat /root/out"
     )
     said = dom0.run("cat /root/out").stdout
     assert "memory: interrupted; guest resumed, nothing written" in said, said
@@ -193,13 +178,12 @@ def test_an_interrupted_restore_leaves_nothing(dom0: Dom0) -> None:
     dom0.tick("big")
 
 
-@pytest.mark.parametrize("victim", ["KILL", "TERM"])
-def test_a_save_whose_helper_dies_leaves_the_guest_running(dom0: Dom0, victim: str) -> None:
+def test_a_save_whose_helper_is_told_to_end_leaves_the_guest_running(dom0: Dom0) -> None:
     before = dom0.wake("big")
     dom0.run(
         f"pyxl save big {FILE} > /root/out 2>&1 & "
         f"for i in $(seq 400); do s=$(stat -c %s {PLACE}/.checkpoint.*.new 2>/dev/null || echo 0); "
-        f"[ $s -gt 50000000 ] && break; sleep 0.05; done; kill -{victim} $(pgrep -f '[p]yxl-save-helper'); wait"
+        f"[ $s -gt 50000000 ] && break; sleep 0.05; done; kill -TERM $(pgrep -f '[p]yxl-save-helper'); wait"
     )
     said = dom0.run("cat /root/out").stdout
     assert "guest resumed, nothing written" in said, said
