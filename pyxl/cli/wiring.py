@@ -11,10 +11,12 @@ from pathlib import Path
 
 import click
 
-from pyxl.dm import open_dm
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
+from pyxl.model.domain import DomainInfo
+from pyxl.model.ports import DeviceModel
+from pyxl.model.ports import Store as StorePort
 from pyxl.ops import interrupt, programs
 from pyxl.ops.monitor import in_background, monitor
 from pyxl.xen import lib
@@ -74,6 +76,13 @@ def on_host(command: str, verbose: bool) -> Iterator[Host]:
     interrupt.install()
     with XenHost(f"{paths.LOG_DIRECTORY}/pyxl.log", verbose) as xen, Store() as store:
         yield Host(xen, store)
+
+
+def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
+    """Return the device model of ``domain``, None for a guest that has none to save."""
+    from pyxl.dm import open_dm as opened  # a restore or create needs one only after somebody has died
+
+    return opened(domain, store)
 
 
 def guest_config(file: Path | None, settings: tuple[str, ...] = ()) -> GuestConfig:
