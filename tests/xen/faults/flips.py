@@ -3,11 +3,9 @@
 import json
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
-from tests.xen.faults.runner import GUEST, HOME, Faults
+from tests.xen.faults.runner import GUEST, HOME, PROGRAM, Faults
 
-PROGRAM = Path(__file__).with_name("flips_in_dom0.py")
 FILE = f"{HOME}/flipped"
 #: Attempts in one command: what a lost lab costs at most.
 CHUNK = 20
@@ -26,10 +24,8 @@ class Attempt:
 def prepare(faults: Faults) -> None:
     """Have a checkpoint by pyxl whose guest is gone."""
     dom0 = faults.dom0
-    dom0.lab.exec(f"cat > {HOME}/flips_in_dom0.py", input=PROGRAM.read_bytes(), check=True)
     faults.have_guest("pyxl")
     dom0.run(f"pyxl save {GUEST} {FILE}")
-    faults.guest_is_gone()
 
 
 def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> list[Attempt]:
@@ -40,7 +36,7 @@ def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> lis
             "tool": tool, "kind": kind, "file": FILE, "guest": GUEST, "seed": seed, "of": count,
             "first": len(found), "last": min(len(found) + CHUNK, count),
         }  # fmt: skip
-        done = faults.dom0.run(f"python3 {HOME}/flips_in_dom0.py {shlex.quote(json.dumps(spec))}", timeout=3600)
+        done = faults.dom0.run(f"{PROGRAM.replace(' -S', '')}.flips {shlex.quote(json.dumps(spec))}", timeout=3600)
         found += [Attempt(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
     return found
 

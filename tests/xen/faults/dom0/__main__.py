@@ -1,0 +1,63 @@
+"""Runs in dom0: have the guest, start an operation, do one fault to it at its moment, and say what came of it.
+
+For each JSON object on a line of standard input, one on a line of standard output.  It judges nothing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.xen.faults.dom0.host import GOOD, GUEST, HOME, Store, Xen, hash_of_guest, monitors, said_by
+from tests.xen.faults.dom0.injectors import FAULTS
+from tests.xen.faults.dom0.looking import clean_up, left, look, outcome, remove_guest
+from tests.xen.faults.dom0.trial import Trial
+
+
+def have_guest(xen: Xen, store: Store, tool: str, monitor: bool, wanted: str) -> None:
+    """Have the guest running under ``tool``, with a monitor or without, and nothing else.
+
+    :raise RuntimeError: it cannot be had.
+    """
+    whose = [tool] if monitor else []
+    if xen.state(store.domid(GUEST)) == "running" and monitors() == whose and not left(xen, store, HOME / "place"):
+        return
+    clean_up(xen, store)
+    status, said = said_by(tool, "restore", *([] if monitor else ["-e"]), GOOD)
+    if status or hash_of_guest() != wanted:
+        raise RuntimeError(f"the guest does not come back: {said}")
+
+
+def try_fault(xen: Xen, store: Store, spec: dict[str, Any]) -> dict[str, Any]:
+    """Do one fault and return what came of it; without an operation, only clean up."""
+    for mounted in (HOME / "place", HOME / "failing" / "place"):
+        while os.path.ismount(mounted):
+            subprocess.run(["umount", mounted], check=True)
+    if not spec:
+        clean_up(xen, store)
+        return {}
+    if spec["operation"].startswith("save"):
+        have_guest(xen, store, spec["tool"], spec["monitor"], spec["hash"])
+    else:
+        if left(xen, store, HOME / "place"):
+            clean_up(xen, store)
+        remove_guest(store)
+    trial = Trial(xen, store, spec)
+    result: dict[str, Any] = trial.run(FAULTS[spec["what"]], spec["limit"])
+    if spec["recover"]:
+        result["recovered"] = said_by("pyxl", "recover")[1]
+    result |= look(trial, spec["settle"], spec["may_be"])
+    result["hashes"] = outcome(trial, result, spec["deaf"])
+    if result["left"] or any(said != spec["hash"] for said in result["hashes"].values()):
+        clean_up(xen, store)
+    return result
+
+
+def main() -> None:
+    xen, store = Xen(), Store()
+    for line in sys.stdin:
+        print(json.dumps(try_fault(xen, store, json.loads(line))), flush=True)
+
+
+main()

@@ -1,0 +1,115 @@
+"""What an operation has left behind once it has ended, and how the guest and the file are."""
+
+import contextlib
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.xen.faults.dom0.host import (
+    GOOD,
+    GUEST,
+    JOURNALS,
+    LIBRARY,
+    Store,
+    Xen,
+    hash_of_guest,
+    monitors,
+    processes,
+    said_by,
+)
+from tests.xen.faults.dom0.trial import OF_FILE, OLD, Trial
+
+
+def left(xen: Xen, store: Store, place: Path) -> list[str]:
+    """Return what an operation that has ended has no right to leave behind."""
+    found = []
+    living = xen.domids()
+    for path in (*LIBRARY.iterdir(), *JOURNALS.glob("*")):
+        if path != JOURNALS and not re.match(r"dump$|xenpaging$|userdata-d\.", path.name):
+            found.append(str(path))
+    with contextlib.suppress(OSError):
+        found += [str(path) for path in place.iterdir() if path.name != "checkpoint"]
+    for pid, line in sorted(processes().items()):
+        qemu = re.search(r"-xen-domid (\d+) ", line)
+        if re.search(r"--(save|restore)-domain|(pyxl|xl) save ", line) or (qemu and int(qemu[1]) not in living):
+            found.append(f"process {pid}: {line[:60]}")
+    watchers, guests = len(monitors()), len(living) - 1
+    if watchers > guests:
+        found.append(f"{watchers} monitors for {guests} guests")
+    for root in ("/local/domain", "/local/domain/0/device-model", "/libxl"):
+        found += [f"xenstore {root}/{name}" for name in store.children(root) if int(name) not in living]
+    for domid in sorted(living - {0}):
+        if not store.read(f"/local/domain/{domid}/name"):
+            found.append(f"domain {domid} without a name")
+        if store.read(f"/local/domain/{domid}/control/shutdown"):
+            found.append(f"a request to domain {domid} to suspend")
+    return found
+
+
+def look(trial: Trial, settle: float, may_be: list[str]) -> dict[str, Any]:
+    """Wait until nothing is left and the guest is in one of these states, ``settle`` seconds at most; say how it is."""
+    started = time.monotonic()
+    while True:
+        state = trial.xen.state(trial.store.domid(trial.name))
+        remains = left(trial.xen, trial.store, trial.place)
+        if (not remains and state in may_be) or time.monotonic() > started + settle:
+            break
+        time.sleep(0.2)
+    file = "none"
+    if trial.verb == "save" and trial.target.is_file():
+        with trial.target.open("rb") as stream:
+            file = "old" if stream.read(100) == OLD else "new"
+    return {"guest": state, "left": remains, "file": file, "settled": time.monotonic() - started}
+
+
+def outcome(trial: Trial, seen: dict[str, Any], deaf: bool) -> dict[str, str]:
+    """Return what the guest that runs hashes to, and what one does that comes out of the file.
+
+    A guest that is ``deaf`` has no console to say so, and is destroyed; any other is left running.
+    """
+    if trial.verb == "create":
+        remove_guest(trial.store, trial.name)
+        return {}
+    found = {}
+    if seen["guest"] == "paused":
+        trial.xen.unpause(trial.store.domid(trial.name))
+    if deaf:
+        remove_guest(trial.store)
+    elif seen["guest"] in ("running", "paused"):
+        found["running"] = hash_of_guest()
+    if seen["file"] == "new" or (trial.verb == "restore" and seen["guest"] == "gone"):
+        remove_guest(trial.store)
+        file = GOOD if trial.what in OF_FILE else trial.target
+        status, said = said_by(trial.tool, "restore", file)
+        found["restored"] = said if status else hash_of_guest()
+    return found
+
+
+def remove_guest(store: Store, name: str = GUEST) -> None:
+    """Destroy all domains of a name."""
+    while domid := store.domid(name):
+        said_by("xl", "destroy", str(domid))
+
+
+def clean_up(xen: Xen, store: Store) -> None:
+    """Take away by force what an operation left, so that the next one finds nothing of it."""
+    for pid, line in processes().items():
+        if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|restore|create) ", line):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+    for domid in xen.domids() - {0}:
+        said_by("xl", "destroy", str(domid))
+    living = xen.domids()
+    for pid, line in processes().items():
+        qemu = re.search(r"-xen-domid (\d+) ", line)
+        if qemu and int(qemu[1]) not in living:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+    for path in (*LIBRARY.glob("qemu-*"), *LIBRARY.glob("userdata-l*"), *JOURNALS.glob("*")):
+        path.unlink()
+    for root in ("/local/domain", "/local/domain/0/device-model", "/libxl"):
+        for name in store.children(root):
+            if int(name) not in living:
+                said_by("xenstore-rm", f"{root}/{name}")
