@@ -94,6 +94,9 @@ class Faults:
         started = time.monotonic()
         seen = self._inject(fault, tool)
         seconds = time.monotonic() - started
+        bad = tuple(self._wrong(fault, tool, seen))
+        if (bad or seen["struck"] is None) and self.dom0.run("xl dmesg -c | grep -i 'triple fault'", check=False).stdout:
+            raise LabLost("the emulator disturbed the guest")
         said = seen["said"] + (f"; recover: {seen['recovered']}" if "recovered" in seen else "")
         if seen["struck"] is None:
             # Of xl's there may be no such moment; of what takes a random time, it may come too late.
@@ -101,7 +104,7 @@ class Faults:
             return Verdict(("the fault's moment never came",), ours, seconds, "never", said)
         self._span[tool, fault.operation] = seen["seconds"]
         took = f"after {seen['struck']:.1f} s of {seen['seconds']:.1f}, settled in {seen['settled']:.1f}"
-        return Verdict(tuple(self._wrong(fault, tool, seen)), True, seconds, took, said)
+        return Verdict(bad, True, seconds, took, said)
 
     def _ask(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Have the program in dom0 do something: it stays, for its start would cost more than most of what it does.
