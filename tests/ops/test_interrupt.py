@@ -15,6 +15,8 @@ from pyxl.ops.undo import Undo
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
+    for number in interrupt.SIGNALS:  # whoever runs the tests may ignore some, as nohup does
+        signal.signal(number, signal.SIG_DFL)
     monkeypatch.setattr(interrupt, "_State", type("_State", (), {"held": 0, "asked": False, "raised": False}))
     interrupt.install()
     yield
