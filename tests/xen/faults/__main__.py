@@ -73,6 +73,7 @@ def main() -> int:
             failed += cycles.table(faults, arguments.cycles)
         if arguments.what in ("races", "soak"):
             failed += races.table(faults)
+        faults.close()
         lab.down()
     return 1 if failed else 0
 

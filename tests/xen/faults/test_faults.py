@@ -15,7 +15,9 @@ SEED = 20260
 
 @pytest.fixture(scope="module")
 def faults(shared_dom0: Dom0) -> Iterator[Faults]:
-    yield Faults(shared_dom0, SEED)
+    faults = Faults(shared_dom0, SEED)
+    yield faults
+    faults.close()
     shared_dom0.clean = False  # guests are where faults left them
 
 
