@@ -78,9 +78,8 @@ def test_stale_state_and_an_orphaned_helper(dom0: Dom0) -> None:
 @pytest.mark.parametrize("monitored", [True, False])
 def test_a_killed_pyxl_save_heals(dom0: Dom0, monitored: bool) -> None:
     dom0.wake("tick")
-    if monitored:
-        dom0.pyxl(f"save tick {FILE}")
-        dom0.pyxl(f"restore {FILE}")
+    dom0.pyxl(f"save tick {FILE}")
+    dom0.pyxl(f"restore {'' if monitored else '-e'} {FILE}")
     before = dom0.tick("tick")
     dom0.run(f"pyxl save tick {FILE}.2 > /dev/null 2>&1 & p=$!; {SUSPENDED} kill -9 $p")
     if monitored:
