@@ -59,11 +59,12 @@ class Dom0:
         """Take away what the last test left, or go back to the snapshot if it failed.
 
         A new emulator starts slowly: it has translated nothing yet. Stock xl's save -c leaves qemu's state behind,
-        which is not to be taken for pyxl's.
+        which is not to be taken for pyxl's; a monitor of pyxl's would start a guest anew that is taken away.
         """
         if not self.clean:
             self.start_over()
         self.run(
+            "pkill -9 -f '[m] pyxl (create|restore)'; "
             f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.* /var/lib/xen/pyxl/*; xl dmesg -c > /dev/null; "
             f"xl list | awk 'NR > 2 && !/^({'|'.join(GUESTS)}) / {{print $2}}' | xargs -rn1 xl destroy; "
             "xl list | awk 'NR > 2 && $5 !~ /p/ {print $2}' | xargs -rn1 xl pause"

@@ -68,11 +68,11 @@ def keys(dom0: Dom0) -> set[str]:
 
 
 def in_pyxl(dom0: Dom0, code: str) -> str:
-    """Return a command line that runs ``code`` with the guest's driver as ``model``."""
+    """Return a command line that runs ``code`` with the guest's driver as ``model``, and its monitor kept away."""
     code = (
         "import os; from pyxl.dm import open_dm; from pyxl.ops.suspend import resume, suspend\n"
-        "from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
-        "with XenHost('/dev/null') as xen, Store() as store:\n"
+        "from pyxl.checkpoint.journal import Journal; from pyxl.xen.host import XenHost; from pyxl.xen.store import Store\n"
+        f"with XenHost('/dev/null') as xen, Store() as store, Journal('test', xen.domain({dom0.domid(NAME)}).uuid, '{NAME}'):\n"
         f"    model = open_dm(xen.domain({dom0.domid(NAME)}), store)\n"
         f"    {code}\n"
     )
