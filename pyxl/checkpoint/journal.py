@@ -17,7 +17,6 @@ from pyxl.errors import PyxlError
 from pyxl.model import paths
 from pyxl.model.phases import Phase
 
-DIRECTORY = Path(paths.JOURNAL_DIRECTORY)
 #: A journal is some ten lines; more than this was not written by pyxl.
 _MAX_BYTES = 1 << 20
 #: Seconds for which a lock may be held by somebody who only looks, or has not written yet who he is.
@@ -68,7 +67,7 @@ class Journal:
     """
 
     def __init__(self, operation: str, uuid: str, name: str, directory: Path | None = None) -> None:
-        directory = directory or DIRECTORY
+        directory = directory or Path(paths.JOURNAL_DIRECTORY)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = directory / uuid
         self._fd = _locked(self._path, create=True)
@@ -116,7 +115,7 @@ class Journal:
 def holder(uuid: str, directory: Path | None = None) -> Entry | None:
     """Return what the process at work on a guest has noted, None when nobody is."""
     try:
-        os.close(_locked((directory or DIRECTORY) / uuid, create=False))
+        os.close(_locked((directory or Path(paths.JOURNAL_DIRECTORY)) / uuid, create=False))
     except Busy as busy:
         return busy.entry
     except FileNotFoundError:
@@ -126,7 +125,7 @@ def holder(uuid: str, directory: Path | None = None) -> Entry | None:
 
 def dead(directory: Path | None = None) -> Iterator[Entry]:
     """Yield what operations whose process has died have noted."""
-    directory = directory or DIRECTORY
+    directory = directory or Path(paths.JOURNAL_DIRECTORY)
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         with contextlib.suppress(Busy, OSError):
             fd = _locked(path, create=False)

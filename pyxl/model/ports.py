@@ -75,3 +75,7 @@ class DeviceModel(Protocol):
 
     def log_dirty(self, on: bool) -> None:
         """Have the device model report the guest pages that it writes, or stop reporting."""
+
+
+#: How to reach the device model of a domain; None where it has none.
+OpenDm = Callable[[DomainInfo, Store], DeviceModel | None]

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pyxl.checkpoint.worker import Worker
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import After, Owed, Phase
-from pyxl.model.ports import Hypervisor, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.interrupt import last_chance
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
-from pyxl.ops.settle import OpenDm, hold
+from pyxl.ops.settle import hold
 from pyxl.ops.undo import Undo
 
 

@@ -3,9 +3,9 @@
 from contextlib import nullcontext
 
 from pyxl.model.domain import DomainInfo
-from pyxl.model.ports import Hypervisor, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.lookup import name_of
-from pyxl.ops.settle import OpenDm, hold
+from pyxl.ops.settle import hold
 
 
 def destroy(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, *, force: bool = False) -> None:

@@ -15,7 +15,7 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.model.phases import After, Phase
-from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.lookup import name_of
 
 #: Which key of the config says what to do; a reason that is not here is treated as a crash.
@@ -34,7 +34,6 @@ SUSPENDED_SECONDS = 1.0
 RETRY_SECONDS = 60.0
 
 Log = Callable[[str], None]
-OpenDm = Callable[[DomainInfo, Store], DeviceModel | None]
 
 
 def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log) -> None:
@@ -69,7 +68,7 @@ def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log
 
 def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> bool:
     """Put right what a dead toolstack has left of this guest; False when something could not be."""
-    if holder(domain.uuid, Path(paths.JOURNAL_DIRECTORY)) is not None:
+    if holder(domain.uuid) is not None:
         return True
     # Imported here: most monitors never need it, and all of them stay in memory.
     from pyxl.ops.recover import Recovery, put_right

@@ -16,10 +16,10 @@ from pyxl.errors import PyxlError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
-from pyxl.model.ports import Hypervisor, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops import settle
 from pyxl.ops.lookup import name_of
-from pyxl.ops.settle import OpenDm, domain_of
+from pyxl.ops.settle import domain_of
 from pyxl.xen import toolstacks
 from pyxl.xen.toolstacks import Helper, Toolstacks
 

@@ -18,12 +18,12 @@ from pyxl.formats import cpu_policy, xl_header
 from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import After, Phase
-from pyxl.model.ports import Hypervisor, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops import programs
 from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built, fits_this_host
 from pyxl.ops.report import Report
-from pyxl.ops.settle import OpenDm, hold
+from pyxl.ops.settle import hold
 from pyxl.ops.undo import Undo
 
 STDIN = 0

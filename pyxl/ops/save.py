@@ -16,13 +16,13 @@ from pyxl.formats import libxl_v2, trailer, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
-from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.model.ports import DeviceModel, Hypervisor, OpenDm, Store
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
 from pyxl.ops.report import Report
-from pyxl.ops.settle import OpenDm, hold
+from pyxl.ops.settle import hold
 from pyxl.ops.suspend import resume, suspend, withdraw
 from pyxl.ops.undo import StillOwed, Undo
 

@@ -17,11 +17,10 @@ from pyxl.errors import DeviceModelError, DeviceModelTimeout, OperationError, Py
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
-from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.suspend import resume, withdraw
 from pyxl.xen import toolstacks
 
-OpenDm = Callable[[DomainInfo, Store], DeviceModel | None]
 #: Seconds that a helper told to stop may take to clean up behind libxc, and one that is killed to be gone.
 TERM_SECONDS = 10.0
 KILL_SECONDS = 5.0

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.checkpoint import journal
+from pyxl.model import paths
 
 
 @pytest.fixture(autouse=True)
 def journals(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    directory = tmp_path_factory.mktemp("journals")
-    monkeypatch.setattr(journal, "DIRECTORY", directory)
+    directory = tmp_path_factory.mktemp("xen") / "pyxl"
+    directory.mkdir()
+    monkeypatch.setattr(paths, "JOURNAL_DIRECTORY", str(directory))
     return directory

@@ -9,7 +9,6 @@ import pytest
 
 from pyxl.checkpoint.journal import Journal
 from pyxl.errors import XenError
-from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.ops import monitor as module
 from pyxl.ops import recover
@@ -18,13 +17,6 @@ from pyxl.ops.recover import Finding
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 
 HEAL = module.heal
-
-
-@pytest.fixture(autouse=True)
-def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the journals are; every healing is noted as one."""
-    monkeypatch.setattr(paths, "JOURNAL_DIRECTORY", str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture(autouse=True)
