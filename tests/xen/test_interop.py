@@ -33,13 +33,13 @@ def test_files_are_interchangeable(dom0: Dom0, save: str, restore: str) -> None:
 
 
 def test_config_in_the_file_is_what_xl_would_write(dom0: Dom0) -> None:
-    """xl save -c, then pyxl save -c of the same guest: the same JSON, the same libxl records around the memory."""
+    """xl save -c, then pyxl save -c of the same guest: the same JSON, the same header and libxl records; pyxl's marker stands behind the JSON."""
     dom0.wake("disk")
     dom0.run(f"xl save -c disk {FILE}.xl")
     dom0.pyxl(f"save -c disk {FILE}.pyxl")
     config = (
         "import json,struct,sys; d=open(sys.argv[1],'rb').read(65536); n=struct.unpack_from('<I',d,44)[0]; "
-        "print(json.dumps(json.loads(d[52:48+n].rstrip(b'\\0')),sort_keys=True)); print(d[32:44].hex(), d[48+n:72+n].hex())"
+        "print(json.dumps(json.loads(d[52:48+n].split(b'\\0')[0]),sort_keys=True)); print(d[32:44].hex(), d[48+n:72+n].hex())"
     )
     by_xl, by_pyxl = (dom0.run(f'python3 -c "{config}" {FILE}.{who}').stdout for who in ("xl", "pyxl"))
     assert by_pyxl == by_xl

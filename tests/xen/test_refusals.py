@@ -15,9 +15,8 @@ def with_file(shared_dom0: Dom0) -> Dom0:
     """dom0 with a checkpoint of a guest that is gone, and one of a guest that is there."""
     shared_dom0.wake("tick")
     shared_dom0.pyxl(f"save -c tick {FILE}.taken")
-    shared_dom0.pyxl(f"save tick {FILE}")
-    shared_dom0.pyxl(f"restore -p {FILE}")
-    shared_dom0.run(f"cp {FILE} {FILE}.free; sed -i 's/\"name\": \"tick\"/\"name\": \"tock\"/' {FILE}.free")
+    shared_dom0.run("sed 's/\"tick\"/\"tock\"/' /etc/xen/lab/tick.cfg > /root/tock.cfg")
+    shared_dom0.pyxl(f"save -p tick {FILE}.free /root/tock.cfg")
     return shared_dom0
 
 

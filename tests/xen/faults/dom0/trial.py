@@ -70,6 +70,7 @@ class Trial:
         self.target = self.place / "checkpoint"
         if self.verb == "save":
             self.target.write_bytes(OLD)
+            os.sync()  # a disk that fails later must have had it
         elif self.what in OF_FILE:
             shutil.copyfile(GOOD, self.target)
         else:
