@@ -18,14 +18,17 @@ class Worker(Generic[T]):
         self._failed = failed
         self._found: list[T] = []
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        # Not the thread's own is_alive: a join that a signal interrupts takes the thread for ended (Python 3.11).
+        self._ended = threading.Event()
+        self._ended.set()
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return not self._ended.is_set()
 
     def start(self) -> None:
-        self._thread.start()
+        self._ended.clear()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def check(self) -> None:
         """Raise the error that has ended the work, if one has."""
@@ -34,8 +37,7 @@ class Worker(Generic[T]):
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end of the work, for ever by default; one that never began has ended."""
-        if self.running:
-            self._thread.join(seconds)
+        self._ended.wait(seconds)
 
     def result(self, tick: Callable[[], None] = lambda: None, interval: float | None = None) -> T:
         """Wait for the end of the work and return what it returned, or raise its error.
@@ -55,3 +57,5 @@ class Worker(Generic[T]):
         except Exception as error:
             self._error = error
             self._failed()
+        finally:
+            self._ended.set()
