@@ -13,7 +13,7 @@ help:
 	@echo "make check   lint, types, and the tests that need no lab"
 	@echo "make bench   pyxl against xl, paired, on the lab"
 	@echo "make faults  the table of faults, through pyxl and through xl, on the lab (PYXL_FAULTS=REGEX chooses)"
-	@echo "make soak    that, and damaged files, cycles and races, as often as it takes; hours"
+	@echo "make soak    that, damaged files, cycles, races, and every example's boot, as often as it takes; hours"
 	@echo "make clean   remove the virtual environment (the lab: pyxl lab destroy)"
 
 # Debian splits venv off Python, and forbids pip outside of one.
@@ -41,8 +41,12 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
-faults soak: $(STAMP)
-	$(BIN)/python -m tests.xen.faults $@
+faults: $(STAMP)
+	$(BIN)/python -m tests.xen.faults faults
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.xen.faults soak
+	PYXL_SOAK=1 $(BIN)/python -m pytest tests/xen/test_examples.py
 
 clean:
 	rm -rf $(VENV) *.egg-info build

@@ -22,6 +22,15 @@ DISK = "/root/device-model-test.raw"
 FRESH = "/root/device-model-test.checkpoint"
 
 
+@pytest.fixture
+def dom0(shared_dom0: Dom0) -> Dom0:
+    """dom0 with what the last test left of the guest, which is most often the guest itself; or its snapshot."""
+    if not shared_dom0.clean:
+        shared_dom0.start_over()
+    shared_dom0.run(f"rm -rf {PLACE}/* /var/lib/xen/qemu-save.*")
+    return shared_dom0
+
+
 def create(dom0: Dom0) -> None:
     """Start the guest under pyxl-qemu-dm, on a disk of its own, and save it when it has booted."""
     dom0.run(f"cp --sparse=always /var/lib/pyxl-lab/disk-hda.raw {DISK}")
@@ -34,9 +43,16 @@ def create(dom0: Dom0) -> None:
 
 
 def begin(dom0: Dom0, control: str) -> Tick:
-    """Have the guest running under a driver, out of a checkpoint of a fresh one: it boots once for all tests."""
+    """Have the guest running under a driver: the last test's, or else out of a checkpoint of one that boots once for all.
+
+    A test that leaves it with another front or qemu than libxl started destroys it.
+    """
     if dom0.run(f"[ -e {FRESH}.disk ]", check=False).status:
         create(dom0)
+    if dom0.domid(NAME) is not None:
+        if announced(dom0) == (control == "xenstore"):
+            return dom0.tick(NAME)
+        dom0.pyxl(f"destroy {NAME}")
     dom0.run(f"cp --sparse=always {FRESH}.disk {DISK}")  # a disk belongs to its memory
     dom0.pyxl(f"restore --dm-control {control} {FRESH}")
     assert announced(dom0) == (control == "xenstore")
@@ -79,7 +95,7 @@ def in_pyxl(dom0: Dom0, code: str) -> str:
     return f"cd /opt/pyxl; python3 -c {shlex.quote(code)}"
 
 
-@pytest.fixture(params=["qmp", "xenstore"])
+@pytest.fixture(params=["qmp", "xenstore"], scope="module")
 def control(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -150,6 +166,7 @@ def test_physmap_keys_go_with_the_guest(dom0: Dom0, control: str) -> None:
     dom0.pyxl(f"restore -p {FILE}")
     found = dom0.run(f"cd /; for k in start_addr size name; do xenstore-read {root(dom0)}/physmap/a0000000/$k; done").stdout
     assert found.split() == ["f0000000", "800000", "vga.vram"]
+    dom0.pyxl(f"destroy {NAME}")
 
 
 def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
@@ -167,6 +184,7 @@ def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
     dom0.pyxl(f"restore /root/old.cfg {FILE}")
     went_on(before, dom0.tick(NAME))
     assert "-loadvm /proc/self/fd/" in dom0.run(f"cat /var/log/xen/qemu-dm-{NAME}.log").stdout
+    dom0.pyxl(f"destroy {NAME}")
 
 
 # As pyxl/dm/README.md has it.
@@ -241,6 +259,7 @@ def test_a_device_model_that_fails_the_protocol(dom0: Dom0) -> None:
         message = dom0.refused(f"save {NAME} {FILE}")
         assert said in message and "guest resumed, nothing written" in message, (mode, message)
         unharmed(dom0, before)
+    dom0.pyxl(f"destroy {NAME}")
 
 
 def test_a_device_model_that_answers_late_or_twice(dom0: Dom0) -> None:
@@ -251,6 +270,7 @@ def test_a_device_model_that_answers_late_or_twice(dom0: Dom0) -> None:
         dom0.pyxl(f"save -c {NAME} {FILE}")
         dom0.run(f"rm {FILE}")
         unharmed(dom0, before)
+    dom0.pyxl(f"destroy {NAME}")
 
 
 def test_a_front_that_is_gone(dom0: Dom0) -> None:
@@ -259,6 +279,7 @@ def test_a_front_that_is_gone(dom0: Dom0) -> None:
     message = dom0.refused(f"save {NAME} {FILE}")
     assert "it did not take the command within 10 s" in message and "guest resumed, nothing written" in message
     unharmed(dom0, before)
+    dom0.pyxl(f"destroy {NAME}")
 
 
 def test_a_front_that_dies_in_a_save(dom0: Dom0) -> None:
@@ -268,6 +289,7 @@ def test_a_front_that_dies_in_a_save(dom0: Dom0) -> None:
     dom0.run(in_pyxl(dom0, f"suspend(xen, store, {domid}); model.stop_and_save(); os.kill({front(dom0)}, 9); "
                            f"resume(xen, store, model, {domid})"))  # fmt: skip
     unharmed(dom0, before)
+    dom0.pyxl(f"destroy {NAME}")
 
 
 def test_a_qemu_that_is_stopped(dom0: Dom0, control: str) -> None:
@@ -293,3 +315,4 @@ def test_a_qemu_that_was_killed(dom0: Dom0, control: str) -> None:
     state = dom0.pyxl(f"list {NAME}").stdout.splitlines()[1].split()[4]
     assert set(state) <= set("rb-"), state
     assert dom0.run(f"ls {PLACE}").stdout == ""
+    dom0.pyxl(f"destroy {NAME}")

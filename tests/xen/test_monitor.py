@@ -21,10 +21,7 @@ def under_our_monitor(dom0: Dom0, after: str) -> int:
     return domid
 
 
-AFTER = pytest.mark.parametrize("after", ["restore", "save -c"])
-
-
-@AFTER
+@pytest.mark.parametrize("after", ["restore", "save -c"])
 def test_reboot_gives_a_new_domain(dom0: Dom0, after: str) -> None:
     domid = under_our_monitor(dom0, after)
     uuid = dom0.uuid("tick")
@@ -36,17 +33,15 @@ def test_reboot_gives_a_new_domain(dom0: Dom0, after: str) -> None:
     dom0.run("for i in $(seq 40); do pgrep -f '[p]yxl restore' >/dev/null || exit 0; sleep 0.25; done; exit 1")
 
 
-@AFTER
-def test_power_off_destroys(dom0: Dom0, after: str) -> None:
-    under_our_monitor(dom0, after)
+def test_power_off_destroys(dom0: Dom0) -> None:
+    under_our_monitor(dom0, "save -c")
     dom0.send("tick", "poweroff")
     dom0.wait_until_gone("tick")
     dom0.wait_for_log("tick", "poweroff, on_poweroff=destroy")
 
 
-@AFTER
-def test_panic_obeys_on_crash(dom0: Dom0, after: str) -> None:
-    domid = under_our_monitor(dom0, after)
+def test_panic_obeys_on_crash(dom0: Dom0) -> None:
+    domid = under_our_monitor(dom0, "restore")
     dom0.send("tick", "panic")
     dom0.wait_until_gone("tick")
     dom0.wait_for_log("tick", f'domain {domid} "tick": crash, on_crash=destroy')

@@ -84,7 +84,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("save", "MEMORY", "SIGKILL", monitor=False),
     Fault("save", "COMMIT", "SIGKILL", monitor=False),
     *_rows("restore", RESTORE, "Ctrl-C", "SIGKILL"),
-    *_rows("restore", ("50 %",), "SIGTERM"),
+    *_rows("restore", ("50 %",), "Ctrl-C", "SIGTERM"),
     *_rows("create", CREATE, "Ctrl-C", "SIGKILL"),
     # Processes that are killed, told to end, or stand still.
     *_rows("save", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
@@ -118,6 +118,7 @@ SLICE = (
     "save -c | SUSPEND | SIGKILL",
     "save | COMMIT | SIGKILL, no monitor",
     "restore | BUILD | SIGKILL",
+    "restore | 50 % | Ctrl-C",
     "create | BUILD | Ctrl-C",
     "save | 50 % | helper killed",
     "save | SUSPEND | qemu stopped for 5 s",
