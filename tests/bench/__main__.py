@@ -1,4 +1,4 @@
-"""`make bench`: pyxl against stock xl on the lab, in pairs, in one run.
+"""`make bench`: pyxl against stock xl, and against itself without checksums, on the lab, in pairs, in one run.
 
 Numbers are of a nested emulation; the ratios are what counts.
 """
@@ -15,6 +15,13 @@ from tests.xen.conftest import PLACE, Dom0
 GUEST = "big"
 RUNS = int(os.environ.get("PYXL_BENCH_RUNS", "5"))
 FILE = f"{PLACE}/bench"
+#: pyxl as it is, but for the sums: what they cost is the difference.
+WITHOUT_SUMS = "PYTHONPATH=/opt/pyxl python3 -c " + shlex.quote(
+    "from pyxl.checkpoint.sums import BlockReader; from pyxl.formats import trailer; BlockReader.sum = lambda *_: 0; "
+    "trailer.compare = lambda *_: None; from pyxl.__main__ import main; main()"
+)
+TOOLS = {"xl": "xl", "pyxl": "pyxl", "no sums": WITHOUT_SUMS}
+STEPS = ("save + sync", "restore")
 # Wall clock of the command, and the CPU seconds of all of dom0 meanwhile: libxl's helpers are nobody's children.
 MEASURE = """
 cpu() {{ awk '/^cpu / {{ print $2 + $3 + $4 + $7 + $8 }}' /proc/stat; }}
@@ -32,7 +39,7 @@ def measured(dom0: Dom0, command: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Save and restore the 512 MiB guest by turns with both tools; print every run and the median ratios."""
+    """Save and restore the 512 MiB guest by turns with each tool; print every run and the median ratios."""
     lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
     with lab.session("make bench"):
         lab.up()
@@ -43,21 +50,23 @@ def main() -> None:
         dom0.run(f"pyxl save {GUEST} {FILE} && pyxl restore {FILE} && xl save {GUEST} {FILE} && xl restore {FILE}")
         times: dict[tuple[str, str], list[tuple[float, float]]] = {}
         for run in range(RUNS):
-            for tool in ("xl", "pyxl") if run % 2 else ("pyxl", "xl"):
+            names = list(TOOLS)
+            for name in names[run % 3 :] + names[: run % 3]:
                 dom0.run(f"rm -f {FILE}; sync")
-                for step, command in (("save + sync", f"{tool} save {GUEST} {FILE} && sync"),
-                                      ("restore", f"{tool} restore {FILE}")):  # fmt: skip
-                    taken = measured(dom0, command)
-                    times.setdefault((step, tool), []).append(taken)
-                    print(f"run {run + 1}  {tool:4}  {step:11}  {taken[0]:6.2f} s wall  {taken[1]:6.2f} s cpu", flush=True)
+                for step in STEPS:
+                    order = f"save {GUEST} {FILE} && sync" if step == STEPS[0] else f"restore {FILE}"
+                    taken = measured(dom0, f"{TOOLS[name]} {order}")
+                    times.setdefault((step, name), []).append(taken)
+                    print(f"run {run + 1}  {name:7}  {step:11}  {taken[0]:6.2f} s wall  {taken[1]:6.2f} s cpu", flush=True)
                 dom0.tick(GUEST)
         print(f"\nmedians of {RUNS} pairs, {GUEST} (512 MiB), Xen {lab.suite.xen}")
-        for step in ("save + sync", "restore"):
-            for number, what in enumerate(("wall", "cpu")):
-                ours, theirs = ([taken[number] for taken in times[step, tool]] for tool in ("pyxl", "xl"))
-                ratio = statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
-                print(f"{step:11}  {what:4}  pyxl {statistics.median(ours):6.2f} s   xl {statistics.median(theirs):6.2f} s"
-                      f"   ratio {ratio:.2f}")  # fmt: skip
+        for other in ("xl", "no sums"):
+            for step in STEPS:
+                for number, what in enumerate(("wall", "cpu")):
+                    ours, theirs = ([taken[number] for taken in times[step, name]] for name in ("pyxl", other))
+                    ratio = statistics.median(mine / its for mine, its in zip(ours, theirs, strict=True))
+                    print(f"{step:11}  {what:4}  pyxl {statistics.median(ours):6.2f} s   {other} "
+                          f"{statistics.median(theirs):6.2f} s   ratio {ratio:.2f}")  # fmt: skip
         start_up(dom0)
         lab.down()
 
