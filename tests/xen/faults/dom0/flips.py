@@ -20,6 +20,8 @@ from pyxl.xen.ctrl import Control
 from tests.xen.faults.dom0.host import HOME
 
 OUT = HOME / "out"
+#: Seconds between two looks at whether a guest runs, each of which costs the restore time.
+POLL = 0.05
 #: Every tenth flip falls into one of the file's ends: headers, the device model's state, the trailer.
 ENDS = 1 << 16
 
@@ -83,7 +85,7 @@ def attempt(xen: Control, tool: str, file: Path) -> str:
     while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
         for domain in xen.domains():
             ran |= domain.domid not in before and not (domain.paused or domain.dying or domain.shutdown_reason is not None)
-        time.sleep(0.01)
+        time.sleep(POLL)
     status = os.waitstatus_to_exitcode(ended[1])
     left = {domain.domid for domain in xen.domains()} - before
     bad = []
