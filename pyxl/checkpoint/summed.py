@@ -16,17 +16,20 @@ from pyxl.formats.trailer import BLOCK
 
 #: Bytes that a pipe holds and that are copied at once.
 CHUNK = 1 << 20
+#: After this many blocks the disk is waited for: else one that fails shows itself only at the end, and until then the
+#: kernel slows the writer down, to be kind to a disk that it takes for busy.
+_SYNC_BLOCKS = 4
 #: Seconds between two looks at a growing file.
 _LOOK_SECONDS = 0.1
-#: Seconds that whoever is at a pipe's other end, and does nothing, may hold up an undo.
+#: Seconds that a slow disk, or whoever is at a pipe's other end and does nothing, may hold up an undo.
 PATIENCE_SECONDS = 1.0
 
 
 class SummedFile:
     """A new file whose blocks are summed while this process and the save-helper append to it.
 
-    A block is read while the page cache still has it; then the kernel is asked to begin writing it to the disk, which
-    keeps the wait at the end short.
+    A block is read while the page cache still has it; then the kernel is asked to begin writing it to the disk, and now
+    and then waited for, which keeps the wait at the end short.
     """
 
     def __init__(self, file: NewFile) -> None:
@@ -47,29 +50,32 @@ class SummedFile:
         return self._file.size()
 
     def check(self) -> None:
-        """Raise what went wrong with the summing, if something did."""
+        """Raise what went wrong with the summing, or with the disk, if something did."""
         self._worker.check()
 
     def finish(self) -> list[int]:
         """Return the sums of all that was written; nothing may be written to ``fd`` but the trailer.
 
-        :raise OSError: the file cannot be read back.
+        :raise OSError: the file cannot be read back, or the disk has failed.
         """
-        self.close()
+        self._over.set()
+        self._worker.wait()
         self._worker.check()
         start, size = len(self._sums) * BLOCK, self.size()
         return [*self._sums, *(self._reader.sum(at, min(BLOCK, size - at)) for at in range(start, size, BLOCK))]
 
     def close(self) -> None:
-        """Stop summing; harmless when done twice."""
+        """Stop summing, but hardly wait for a disk that is slow; harmless when done twice."""
         self._over.set()
-        self._worker.wait()
+        self._worker.wait(PATIENCE_SECONDS)
 
     def _follow(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            while (end := (len(self._sums) + 1) * BLOCK) <= self.size() and not self._over.is_set():
+            while not self._over.is_set() and (end := (len(self._sums) + 1) * BLOCK) <= self.size():
                 self._sums.append(self._reader.sum(end - BLOCK, BLOCK))
                 self._file.start_writeback(end - BLOCK, end)
+                if not len(self._sums) % _SYNC_BLOCKS:
+                    self._file.sync()
 
 
 class SummedPipe:

@@ -115,6 +115,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
             return OK["suspend"]
 
         def tick() -> int:
+            stream.check()  # a disk that fails, before all of memory was written to it
             done = stream.size()
             if report.interval is not None:
                 report.progress(done, max(domain.memory_kb * 1024, done))

@@ -104,6 +104,43 @@ def test_what_the_thread_met_is_raised_at_the_end(new_file: NewFile, monkeypatch
         stream.check()
 
 
+def test_a_disk_that_fails_shows_itself_before_the_end(new_file: NewFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        waiting.set()
+        go_on.wait()
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(new_file, "sync", fail)
+    monkeypatch.setattr("pyxl.checkpoint.summed._SYNC_BLOCKS", 2)
+    stream = SummedFile(new_file)
+    stream.write(DATA)
+    assert waiting.wait(10)
+    stream.check()
+    go_on.set()
+    stream.close()
+    with pytest.raises(OSError, match="Read-only"):
+        stream.check()
+
+
+def test_a_disk_that_hangs_does_not_keep_an_undo(new_file: NewFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        waiting.set()
+        go_on.wait()
+
+    monkeypatch.setattr(new_file, "sync", hang)
+    monkeypatch.setattr("pyxl.checkpoint.summed._SYNC_BLOCKS", 1)
+    monkeypatch.setattr("pyxl.checkpoint.summed.PATIENCE_SECONDS", 0.01)
+    stream = SummedFile(new_file)
+    stream.write(DATA)
+    assert waiting.wait(10)
+    stream.close()
+    go_on.set()
+
+
 @pytest.fixture
 def to_fifo(tmp_path: Path) -> Iterator[tuple[NewFile, int]]:
     os.mkfifo(tmp_path / "pipe")
