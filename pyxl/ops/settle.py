@@ -189,7 +189,7 @@ def _bring_to_end(
     if entry.after == "DESTROY" and _is_checkpoint_of(entry):
         xen.destroy(domain.domid)
         return [f"{entry.target} is whole; domain {domain.domid} destroyed"]
-    if entry.after == "PAUSE":
+    if entry.after == "PAUSE" and not domain.paused:  # Xen counts pauses: two would need two to undo them
         xen.pause(domain.domid)
     return let_go_on(xen, store, open_dm, domain)
 

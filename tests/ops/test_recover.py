@@ -244,6 +244,16 @@ def test_a_save_whose_file_is_whole_is_brought_to_its_end(world: World, after: s
     assert file.exists()
 
 
+def test_a_domain_that_the_save_has_paused_is_not_paused_again(world: World) -> None:
+    """Xen counts: it would take two to unpause it."""
+    checkpoint(world)
+    world.suspend()
+    world.xen.all[7] = replace(world.xen.all[7], paused=True)
+    world.died("SETTLE", after="PAUSE")
+    assert [done for done, _ in world.recover()] == [True]
+    assert world.calls == LET_GO_ON
+
+
 @pytest.mark.parametrize("how", ["gone", "cut", "another guest's", "older", "a pipe"])
 def test_a_guest_is_never_destroyed_without_its_whole_file(world: World, how: str) -> None:
     file = checkpoint(world, UUID[:-1] + "f" if how == "another guest's" else UUID)
