@@ -13,7 +13,7 @@ from pyxl.checkpoint.summed import CHUNK, PATIENCE_SECONDS, pipe, write_all
 from pyxl.checkpoint.sums import BlockReader
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import BadRecord
-from pyxl.formats import libxl_v2, trailer
+from pyxl.formats import trailer, walk
 from pyxl.formats.trailer import BLOCK, Trailer
 from pyxl.formats.xl_header import XlHeader
 
@@ -33,7 +33,7 @@ class CheckedFile:
     def __init__(self, source: Source, header: XlHeader) -> None:
         self.fd = source.fd
         self.size = source.size
-        end = libxl_v2.walk(source.take, source.skip, header.size)
+        end = walk.end_of_stream(source.take, source.skip, header.size)
         self.trailer = _behind(source, header, end)
         self._reader = BlockReader(source.fd)
         self._hurry = threading.Event()
@@ -174,7 +174,7 @@ def passed_on(source: Source, header: XlHeader, write: Callable[[bytes], None]) 
         while length:
             length -= len(take(min(length, CHUNK)))
 
-    end = libxl_v2.walk(take, skip, header.size)
+    end = walk.end_of_stream(take, skip, header.size)
     sums = source.sums.all()
     found = _behind(source, header, end)
     if found is not None:

@@ -7,7 +7,7 @@ import json
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 import xxhash
 
@@ -49,11 +49,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """``sums`` of the blocks of the first ``covered`` bytes of the file."""
+    """``sums`` of the blocks of the first ``covered`` bytes of the file; ``size`` is its own, in bytes, once read."""
 
     covered: int
     sums: Sequence[int]
     identity: Identity
+    size: int = field(default=0, compare=False)
 
 
 def identity(uuid: str, name: str, saved: float, host: str, xen: str, qemu: str) -> Identity:
@@ -95,7 +96,7 @@ def parse(take: Take, offset: int) -> Trailer:
     if take(FOOT.size) != FOOT.pack(size, END_MAGIC):
         raise BadRecord("the trailer's end is damaged", offset + size - FOOT.size)
     sums = struct.unpack_from(f"<{count}Q", summed, HEAD.size)
-    return Trailer(covered, sums, _identity(summed[HEAD.size + 8 * count :], offset))
+    return Trailer(covered, sums, _identity(summed[HEAD.size + 8 * count :], offset), size)
 
 
 def compare(trailer: Trailer, index: int, found: int) -> None:
@@ -112,7 +113,7 @@ def _identity(text: bytes, offset: int) -> Identity:
     """Return the identity out of its JSON; members that a later pyxl may add are passed over."""
     try:
         found = json.loads(text)
-        known = {field.name: str(found.get(field.name, "")) for field in fields(Identity)}
+        known = {each.name: str(found.get(each.name, "")) for each in fields(Identity)}
     except (ValueError, AttributeError, RecursionError) as error:
         raise BadRecord("the trailer's identity is not a JSON object", offset) from error
     return Identity(**known)

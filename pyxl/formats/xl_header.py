@@ -28,13 +28,16 @@ MAX_OPTIONAL = 4 << 20
 class XlHeader:
     """What stands before the stream.
 
-    ``config`` is without its terminating NUL: JSON when ``is_json``, else xl.cfg text, empty when none was saved.
-    ``size`` is the offset of the first stream byte; ``has_trailer`` says that pyxl's trailer stands behind END.
+    ``config`` is without its terminating NUL: JSON when ``is_json``, else xl.cfg text, empty when none was saved;
+    ``config_length`` counts the NUL.  ``size`` is the offset of the first stream byte; ``has_marker`` says that pyxl's
+    marker ends the header, ``has_trailer`` that it promises a trailer behind END.
     """
 
     flags: int
     config: bytes
+    config_length: int
     size: int
+    has_marker: bool = False
     has_trailer: bool = False
 
     @property
@@ -73,7 +76,7 @@ def parse(take: Take) -> XlHeader:
     if length > MAX_OPTIONAL:
         raise BadHeader(f"config block claims {length} bytes", 44)
     block = take(length)
-    config, rest = b"", b""
+    config, rest, config_length = b"", b"", 0
     if block:
         if len(block) < LENGTH.size:
             raise TruncatedStream("config block is too short for a length", HEADER.size)
@@ -82,13 +85,15 @@ def parse(take: Take) -> XlHeader:
             raise TruncatedStream("config is longer than its block", HEADER.size)
         end = LENGTH.size + config_length
         config, rest = block[LENGTH.size : end].rstrip(b"\0"), block[end:]
-    return XlHeader(mandatory, config, HEADER.size + length, _promises_trailer(rest, HEADER.size + length - len(rest)))
+    size = HEADER.size + length
+    # Without its magic it is xl's own, or was damaged: then what stands behind END gives it away.
+    has_marker = rest.startswith(MARKER_MAGIC)
+    has_trailer = has_marker and _promises_trailer(rest, size - len(rest))
+    return XlHeader(mandatory, config, config_length, size, has_marker, has_trailer)
 
 
 def _promises_trailer(rest: bytes, offset: int) -> bool:
-    """Return whether ``rest``, what follows the config at ``offset``, is a marker that says so."""
-    if not rest.startswith(MARKER_MAGIC):
-        return False  # xl's own, or a marker that was damaged: then what stands behind END gives it away
+    """Return whether ``rest``, a marker at ``offset``, says so."""
     if len(rest) != MARKER.size:
         raise BadHeader(f"marker of {len(rest)} bytes", offset)
     _, version, flags = MARKER.unpack(rest)

@@ -7,7 +7,7 @@ import pytest
 
 from pyxl.checkpoint.source import Source
 from pyxl.errors import BadHeader, BadRecord, StreamError, TruncatedStream, UnsupportedStream
-from pyxl.formats import libxl_v2, record, xl_header
+from pyxl.formats import libxl_v2, record, walk, xl_header
 from tests.formats import streams
 
 
@@ -28,10 +28,10 @@ class Bytes:
         self.take(length)
 
 
-def walk(data: bytes) -> int:
+def walked(data: bytes) -> int:
     source = Bytes(data)
     header = xl_header.parse(source.take)
-    return libxl_v2.walk(source.take, source.skip, header.size)
+    return walk.end_of_stream(source.take, source.skip, header.size)
 
 
 def test_header_is_xl_s_byte_for_byte_with_the_marker_behind_the_config() -> None:
@@ -73,21 +73,21 @@ def test_bad_headers(offset: int, bad: bytes, error: type[StreamError]) -> None:
 
 def test_walk_ends_behind_end_and_leaves_the_next_byte() -> None:
     data = streams.checkpoint()
-    assert walk(data) == len(data)
-    assert walk(data + b"trailer") == len(data)
+    assert walked(data) == len(data)
+    assert walked(data + b"trailer") == len(data)
 
 
 def test_walk_finds_every_cut() -> None:
     data = streams.checkpoint(streams.libxc_stream(records=record.encode(0x10) + record.encode(0x09, b"x" * 99)))
     for length in range(len(data)):
         with pytest.raises(TruncatedStream):
-            walk(data[:length])
+            walked(data[:length])
 
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_walk_takes_both_image_versions(version: int) -> None:
     data = streams.checkpoint(streams.libxc_stream(version))
-    assert walk(data) == len(data)
+    assert walked(data) == len(data)
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_walk_takes_both_image_versions(version: int) -> None:
 )
 def test_walk_refuses_what_restore_would(libxc: bytes, error: type[StreamError]) -> None:
     with pytest.raises(error):
-        walk(streams.checkpoint(libxc))
+        walked(streams.checkpoint(libxc))
 
 
 def test_walk_passes_optional_libxc_records() -> None:
     data = streams.checkpoint(streams.libxc_stream(records=record.encode(0x8000_0001, b"?")))
-    assert walk(data) == len(data)
+    assert walked(data) == len(data)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_walk_passes_optional_libxc_records() -> None:
 def test_walk_refuses_what_libxl_would(records: bytes, error: type[StreamError]) -> None:
     start = xl_header.encode(streams.CONFIG) + libxl_v2.HEADER.pack(libxl_v2.IDENT, 2, 0)
     with pytest.raises(error):
-        walk(start + records)
+        walked(start + records)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9])
@@ -145,7 +145,7 @@ def test_source_reads_exactly_and_leaves_the_offset(tmp_path: Path) -> None:
     with path.open("rb", buffering=0) as file:
         source = Source(file.fileno())
         header = xl_header.parse(source.take)
-        assert libxl_v2.walk(source.take, source.skip, header.size) == source.size == source.offset
+        assert walk.end_of_stream(source.take, source.skip, header.size) == source.size == source.offset
         assert file.tell() == 0
         with pytest.raises(TruncatedStream):
             source.take(1)
