@@ -10,7 +10,7 @@ from pyxl.errors import BadRecord
 from pyxl.formats import libxc_v2, libxl_v2, record
 from pyxl.formats.record import Take
 
-CPUID, MSR = 0x11, 0x12
+CPUID, MSR = libxc_v2.X86_CPUID_POLICY, libxc_v2.X86_MSR_POLICY
 LEAF = struct.Struct("<6I")  # leaf, subleaf, eax, ebx, ecx, edx
 ENTRY = struct.Struct("<IIQ")  # index, flags, value
 #: Xen 4.22 has some 120 leaves and 10 MSRs; this is what pyxl takes from a file.

@@ -5,7 +5,9 @@ Spec: xen-spec.md 2.  Knows bytes and records; does not know device models or xe
 
 import struct
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from pyxl.errors import BadRecord
 from pyxl.formats import record
 
 HEADER = struct.Struct(">QII")  # big-endian whatever the host
@@ -27,8 +29,27 @@ NAMES = {
 RESTORABLE = (END, LIBXC_CONTEXT, EMULATOR_XENSTORE_DATA, EMULATOR_CONTEXT)
 
 EMULATOR = struct.Struct("<II")  # emulator id, index
+EMULATOR_UNKNOWN = 0
 EMULATOR_QEMU_TRADITIONAL = 1
 EMULATOR_QEMU_UPSTREAM = 2
+EMULATORS = {
+    EMULATOR_UNKNOWN: "unknown", EMULATOR_QEMU_TRADITIONAL: "qemu-traditional", EMULATOR_QEMU_UPSTREAM: "qemu-upstream",
+}  # fmt: skip
+STATE = struct.Struct("<I")
+
+
+class XenstoreData(NamedTuple):
+    """A device model's xenstore keys, relative to its directory, in the order of the record."""
+
+    emulator: int
+    pairs: tuple[tuple[str, str], ...]
+    emulator_index: int = 0
+
+
+class EmulatorContext(NamedTuple):
+    emulator: int
+    state: bytes
+    emulator_index: int = 0
 
 
 def start() -> bytes:
@@ -36,17 +57,67 @@ def start() -> bytes:
     return HEADER.pack(IDENT, VERSION, 0) + record.encode(LIBXC_CONTEXT)
 
 
-def emulator_xenstore_data(emulator: int, pairs: Iterable[tuple[str, str]]) -> bytes:
+def emulator_xenstore_data(emulator: int, pairs: Iterable[tuple[str, str]], index: int = 0) -> bytes:
     """Return the record that carries a device model's xenstore keys, relative to its directory."""
-    body = b"".join(f"{key}\0{value}\0".encode() for key, value in pairs)
-    return record.encode(EMULATOR_XENSTORE_DATA, EMULATOR.pack(emulator, 0) + body)
+    body = b"".join(f"{key}\0{value}\0".encode(errors="surrogateescape") for key, value in pairs)
+    return record.encode(EMULATOR_XENSTORE_DATA, EMULATOR.pack(emulator, index) + body)
 
 
-def emulator_context(emulator: int, state: bytes) -> bytes:
+def emulator_context(emulator: int, state: bytes, index: int = 0) -> bytes:
     """Return the record that carries a device model's saved state."""
-    return record.encode(EMULATOR_CONTEXT, EMULATOR.pack(emulator, 0) + state)
+    return record.encode(EMULATOR_CONTEXT, EMULATOR.pack(emulator, index) + state)
+
+
+def checkpoint_state(state: int) -> bytes:
+    """Return the record by which two toolstacks keep a checkpointed stream in step."""
+    return record.encode(CHECKPOINT_STATE, STATE.pack(state))
 
 
 def end() -> bytes:
     """Return the record that closes the stream."""
     return record.encode(END)
+
+
+def decode_emulator(body: bytes, offset: int) -> tuple[int, int]:
+    """Return emulator id and index, which begin the body of both emulator records; ``offset`` is where it starts.
+
+    :raise BadRecord: the body is shorter than that.
+    """
+    if len(body) < EMULATOR.size:
+        raise BadRecord(f"emulator record of {len(body)} bytes", offset)
+    emulator, index = EMULATOR.unpack_from(body)
+    return emulator, index
+
+
+def decode_xenstore_data(body: bytes, offset: int) -> XenstoreData:
+    """Return what an EMULATOR_XENSTORE_DATA body that starts at ``offset`` holds.
+
+    :raise BadRecord: it is too short, or not pairs of a relative path and a value with a NUL behind each.
+    """
+    emulator, index = decode_emulator(body, offset)
+    *strings, rest = bytes(body[EMULATOR.size :]).decode(errors="surrogateescape").split("\0")
+    if rest or len(strings) % 2:
+        raise BadRecord("emulator's xenstore data are not pairs of strings", offset)
+    for key in strings[::2]:
+        if not key or key.startswith("/"):
+            raise BadRecord(f"emulator's xenstore key {key!r}", offset)
+    return XenstoreData(emulator, tuple(zip(strings[::2], strings[1::2], strict=True)), index)
+
+
+def decode_emulator_context(body: bytes, offset: int) -> EmulatorContext:
+    """Return what an EMULATOR_CONTEXT body that starts at ``offset`` holds.
+
+    :raise BadRecord: it is too short.
+    """
+    emulator, index = decode_emulator(body, offset)
+    return EmulatorContext(emulator, bytes(body[EMULATOR.size :]), index)
+
+
+def decode_checkpoint_state(body: bytes, offset: int) -> int:
+    """Return what a CHECKPOINT_STATE body that starts at ``offset`` holds.
+
+    :raise BadRecord: it has another length.
+    """
+    if len(body) != STATE.size:
+        raise BadRecord(f"CHECKPOINT_STATE of {len(body)} bytes", offset)
+    return int(STATE.unpack(body)[0])

@@ -28,17 +28,18 @@ MAX_OPTIONAL = 4 << 20
 class XlHeader:
     """What stands before the stream.
 
-    ``config`` is without its terminating NUL: JSON when ``is_json``, else xl.cfg text, empty when none was saved;
-    ``config_length`` counts the NUL.  ``size`` is the offset of the first stream byte; ``has_marker`` says that pyxl's
-    marker ends the header, ``has_trailer`` that it promises a trailer behind END.
+    ``block`` is the optional data as they stand there, ``config`` the config in them without its terminating NUL: JSON
+    when ``is_json``, else xl.cfg text, empty when none was saved; ``config_length`` counts the NUL.
+    ``has_marker`` says that pyxl's marker ends the block, ``has_trailer`` that it promises a trailer behind END.
     """
 
     flags: int
-    config: bytes
-    config_length: int
-    size: int
+    block: bytes
+    config: bytes = b""
+    config_length: int = 0
     has_marker: bool = False
     has_trailer: bool = False
+    optional_flags: int = 0
 
     @property
     def is_json(self) -> bool:
@@ -48,15 +49,24 @@ class XlHeader:
     def is_v2(self) -> bool:
         return bool(self.flags & FLAG_STREAM_V2)
 
+    @property
+    def size(self) -> int:
+        """The offset of the first stream byte."""
+        return HEADER.size + len(self.block)
 
-def encode(config_json: bytes) -> bytes:
-    """Return the header with a JSON config, as every xl since 4.6 writes it, and the marker that promises a trailer.
+    def encode(self) -> bytes:
+        return HEADER.pack(MAGIC, BYTE_ORDER, self.flags, self.optional_flags, len(self.block)) + self.block
 
-    The config's NUL is part of its length: stock xl reads on past a config that lacks it.
+
+def encode(config: bytes, is_json: bool = True) -> bytes:
+    """Return the header of a v2 stream with a config and the marker that promises a trailer.
+
+    A JSON config, as every xl since 4.6 writes, gets a NUL that is part of its length: stock xl reads on past one that
+    lacks it.
     """
+    flags, config = (KNOWN_FLAGS, config + b"\0") if is_json else (FLAG_STREAM_V2, config)
     marker = MARKER.pack(MARKER_MAGIC, MARKER_VERSION, MARKER_TRAILER)
-    block = LENGTH.pack(len(config_json) + 1) + config_json + b"\0" + marker
-    return HEADER.pack(MAGIC, BYTE_ORDER, KNOWN_FLAGS, 0, len(block)) + block
+    return XlHeader(flags, LENGTH.pack(len(config)) + config + marker).encode()
 
 
 def parse(take: Take) -> XlHeader:
@@ -66,30 +76,29 @@ def parse(take: Take) -> XlHeader:
     :raise UnsupportedStream: a mandatory flag that no known xl writes, or a marker of a later pyxl.
     :raise TruncatedStream: the file ends within, or the config is longer than its block.
     """
-    magic, order, mandatory, _optional, length = HEADER.unpack(take(HEADER.size))
+    magic, order, flags, optional, length = HEADER.unpack(take(HEADER.size))
     if magic != MAGIC:
         raise BadHeader("not a checkpoint: xl's magic is missing", 0)
     if order != BYTE_ORDER:
         raise BadHeader(f"byte order {order:#010x}, expected {BYTE_ORDER:#010x}", 32)
-    if mandatory & ~KNOWN_FLAGS:
-        raise UnsupportedStream(f"unknown mandatory flags {mandatory & ~KNOWN_FLAGS:#x}", 36)
+    if flags & ~KNOWN_FLAGS:
+        raise UnsupportedStream(f"unknown mandatory flags {flags & ~KNOWN_FLAGS:#x}", 36)
     if length > MAX_OPTIONAL:
         raise BadHeader(f"config block claims {length} bytes", 44)
     block = take(length)
-    config, rest, config_length = b"", b"", 0
-    if block:
-        if len(block) < LENGTH.size:
-            raise TruncatedStream("config block is too short for a length", HEADER.size)
-        (config_length,) = LENGTH.unpack_from(block)
-        if config_length > len(block) - LENGTH.size:
-            raise TruncatedStream("config is longer than its block", HEADER.size)
-        end = LENGTH.size + config_length
-        config, rest = block[LENGTH.size : end].rstrip(b"\0"), block[end:]
-    size = HEADER.size + length
+    if not block:
+        return XlHeader(flags, block, optional_flags=optional)
+    if len(block) < LENGTH.size:
+        raise TruncatedStream("config block is too short for a length", HEADER.size)
+    (config_length,) = LENGTH.unpack_from(block)
+    end = LENGTH.size + config_length
+    if end > length:
+        raise TruncatedStream("config is longer than its block", HEADER.size)
+    config = block[LENGTH.size : end].rstrip(b"\0")
     # Without its magic it is xl's own, or was damaged: then what stands behind END gives it away.
-    has_marker = rest.startswith(MARKER_MAGIC)
-    has_trailer = has_marker and _promises_trailer(rest, size - len(rest))
-    return XlHeader(mandatory, config, config_length, size, has_marker, has_trailer)
+    has_marker = block.startswith(MARKER_MAGIC, end)
+    has_trailer = has_marker and _promises_trailer(block[end:], HEADER.size + end)
+    return XlHeader(flags, block, config, config_length, has_marker, has_trailer, optional)
 
 
 def _promises_trailer(rest: bytes, offset: int) -> bool:
