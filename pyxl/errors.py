@@ -46,10 +46,11 @@ class UsageError(PyxlError):
 
 
 class StreamError(PyxlError):
-    """The file is bad, at byte ``offset`` from its start."""
+    """The file is bad, at byte ``offset`` from its start; ``what`` says how, without the place."""
 
     def __init__(self, message: str, offset: int, hint: str = "") -> None:
         super().__init__(f"{message} (at byte {offset})", hint)
+        self.what = message
         self.offset = offset
 
 

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 
 from pyxl.checkpoint.source import Source
-from pyxl.checkpoint.summed import CHUNK, PATIENCE_SECONDS, pipe, write_all
-from pyxl.checkpoint.sums import BlockReader
+from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe, write_all
+from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import BadRecord
 from pyxl.formats import trailer, walk
@@ -34,7 +34,7 @@ class CheckedFile:
         self.fd = source.fd
         self.size = source.size
         end = walk.end_of_stream(source.take, source.skip, header.size)
-        self.trailer = _behind(source, header, end)
+        self.trailer = behind(source, header, end)
         self._reader = BlockReader(source.fd)
         self._hurry = threading.Event()
         self._stopped = False
@@ -176,14 +176,14 @@ def passed_on(source: Source, header: XlHeader, write: Callable[[bytes], None]) 
 
     end = walk.end_of_stream(take, skip, header.size)
     sums = source.sums.all()
-    found = _behind(source, header, end)
+    found = behind(source, header, end)
     if found is not None:
         for index, sum_ in enumerate(sums):
             trailer.compare(found, index, sum_)
     return found
 
 
-def _behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
+def behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
     """Return the trailer behind END, None where xl wrote the file.
 
     :raise StreamError: there is no whole one where it was promised, or anything else.

@@ -3,7 +3,7 @@
 import os
 import stat
 
-from pyxl.checkpoint.sums import RunningSums
+from pyxl.checkpoint.sums import CHUNK, RunningSums
 from pyxl.errors import TruncatedStream
 
 
@@ -47,10 +47,14 @@ class Source:
         return os.pread(self.fd, length, self.offset) if self.seekable else os.read(self.fd, length)
 
     def skip(self, length: int) -> None:
-        """Pass over exactly the next ``length`` bytes of a file that can seek.
+        """Pass over exactly the next ``length`` bytes; on a pipe they are summed.
 
         :raise TruncatedStream: there are fewer.
         """
+        if not self.seekable:
+            while length:
+                length -= len(self.take(min(length, CHUNK)))
+            return
         if self.offset + length > self.size:
             raise TruncatedStream(f"file ends {self.offset + length - self.size} bytes too early", self.size)
         self.offset += length

@@ -10,12 +10,10 @@ import os
 import threading
 
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.checkpoint.sums import BlockReader, RunningSums
+from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Worker
 from pyxl.formats.trailer import BLOCK
 
-#: Bytes that a pipe holds and that are copied at once.
-CHUNK = 1 << 20
 #: After this many blocks the disk is waited for: else one that fails shows itself only at the end, and until then the
 #: kernel slows the writer down, to be kind to a disk that it takes for busy.
 _SYNC_BLOCKS = 4

@@ -8,6 +8,9 @@ import os
 from pyxl.errors import TruncatedStream
 from pyxl.formats.trailer import BLOCK, BlockHash, block_sum
 
+#: Bytes that a pipe holds and that are copied at once.
+CHUNK = 1 << 20
+
 
 class RunningSums:
     """The sums of bytes as they pass; ``size`` is how many have."""

@@ -1,47 +1,69 @@
 """`pyxl verify`."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from pyxl.cli import progress
-from pyxl.errors import StreamError
+from pyxl.formats.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.trailer import Trailer
-from pyxl.ops.verify import verify
+from pyxl.ops.verify import Verdict, verify
 
-BROKEN = 1
-#: Neither success nor failure: a script that deletes what it has verified must not go on.
-UNKNOWN = 3
+#: By the worst of all findings.  3 is neither success nor failure: a script that deletes what it has verified must not
+#: go on.
+STATUS = {None: 0, UNKNOWN: 3, SUSPICIOUS: 3, BROKEN: 1}
 
 
 @click.command("verify", short_help="Check checkpoint files.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-def verify_command(files: tuple[Path, ...]) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file, on a line of its own.")
+def verify_command(files: tuple[Path, ...], as_json: bool) -> int:
     """Check each FILE to its last bit, and say in one line of what it is a save; needs neither root nor Xen.
 
-    Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but xl wrote one: it has
-    no checksums, and that its framing is right says nothing about the memory in it.
+    Each finding has a line: how bad, which record, what, where, and by which rule (pyxl/formats/README.md).
+
+    Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but of one not all is known
+    to be right: it is suspicious, or xl wrote it, so that it has no checksums and its memory may be anything.
     """
     statuses = set()
     for path in files:
-        status, said = _verified(path)
-        statuses.add(status)
-        click.echo(f"{path}: {said}")
-    return BROKEN if BROKEN in statuses else max(statuses)
+        verdict = _verified(path)
+        statuses.add(STATUS[verdict.worst])
+        for line in [_as_json(path, verdict)] if as_json else _lines(verdict):
+            click.echo(line if as_json else f"{path}: {line}")
+    return STATUS[BROKEN] if STATUS[BROKEN] in statuses else max(statuses)
 
 
-def _verified(path: Path) -> tuple[int, str]:
-    """Return the exit status for one file, and its line."""
+def _verified(path: Path) -> Verdict:
     try:
-        found = verify(path)
-    except StreamError as error:
-        return BROKEN, f"broken: {error}"
+        return verify(path)
     except OSError as error:
-        return BROKEN, error.strerror or str(error)
-    if found is None:
-        return UNKNOWN, "framing is whole, no checksums (written by xl)"
-    return 0, _whole(found)
+        verdict = Verdict()
+        verdict.add(Finding(0, "file", "unreadable", BROKEN, error.strerror or str(error)))
+        return verdict
+
+
+def _lines(verdict: Verdict) -> list[str]:
+    lines = [_printable(str(finding)) for finding in verdict.findings if finding.severity is not UNKNOWN]
+    if verdict.unlisted:
+        lines.append(f"{verdict.unlisted} more")
+    if verdict.trailer and verdict.worst is not BROKEN:
+        lines.append(_whole(verdict.trailer))
+    elif verdict.worst is not BROKEN:
+        lines.append("framing is whole, no checksums (written by xl)")
+    return lines
+
+
+def _as_json(path: Path, verdict: Verdict) -> str:
+    findings = [{**finding._asdict(), "severity": finding.severity.value} for finding in verdict.findings]
+    identity = verdict.trailer.identity if verdict.trailer else None
+    said = {
+        "file": str(path), "verdict": verdict.worst.value if verdict.worst else "clean", "findings": findings,
+        "unlisted": verdict.unlisted, "identity": asdict(identity) if identity else None,
+    }  # fmt: skip
+    return json.dumps(said)
 
 
 def _whole(found: Trailer) -> str:
@@ -51,5 +73,9 @@ def _whole(found: Trailer) -> str:
     versions = [f"{what} {version}" for what, version in (("Xen", by.xen), ("qemu", by.qemu)) if version]
     if versions:
         said += f" ({', '.join(versions)})"
-    # A file of others may say anything, to a terminal too.
-    return "".join(letter if letter.isprintable() else "?" for letter in said)
+    return _printable(said)
+
+
+def _printable(text: str) -> str:
+    """Return the text for a terminal: a file of others may say anything."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from pyxl.errors import TruncatedStream
+from pyxl.errors import BadRecord
 
 DESCRIPTOR = struct.Struct("<HHI")  # typecode, instance, length
 END, HEADER, CPU, LAPIC, LAPIC_REGS, MTRR, XSAVE, TSC_ADJUST, MSR = 0, 1, 2, 5, 6, 14, 16, 19, 20
@@ -107,16 +107,16 @@ def decode(context: bytes, offset: int) -> Iterator[Entry]:
 
     ``offset`` is where the context starts in the file, for the error.
 
-    :raise TruncatedStream: it ends within an entry, or without END.
+    :raise BadRecord: it ends within an entry, or without END.
     """
     at = 0
     while True:
         if at + DESCRIPTOR.size > len(context):
-            raise TruncatedStream("the HVM context ends without END", offset + at)
+            raise BadRecord("the HVM context ends without END", offset + at)
         typecode, instance, length = DESCRIPTOR.unpack_from(context, at)
         body = at + DESCRIPTOR.size
         if body + length > len(context):
-            raise TruncatedStream(f"the HVM context ends within an entry of {length} bytes", offset + at)
+            raise BadRecord(f"the HVM context ends within an entry of {length} bytes", offset + at)
         yield Entry(at, typecode, instance, context[body : body + length])
         if typecode == END:
             return

@@ -133,12 +133,24 @@ _ENTRIES = {
 }  # fmt: skip
 
 
+def check_length(kind: int, length: int, offset: int) -> None:
+    """Check whether any record but PAGE_DATA can have a body of this length; ``offset`` is where it starts.
+
+    :raise BadRecord: it cannot.
+    """
+    if kind in _EXACT and length != _EXACT[kind]:
+        raise BadRecord(f"{libxc_v2.NAMES[kind]} of {length} bytes, not {_EXACT[kind]}", offset)
+    head, entry = _ENTRIES.get(kind, (0, 1))
+    if length < head or (length - head) % entry:
+        raise BadRecord(f"{libxc_v2.NAMES[kind]} of {length} bytes", offset)
+
+
 def decode(kind: int, body: bytes, offset: int) -> Body:
     """Return what the body of any record but PAGE_DATA holds; ``offset`` is where it starts, for the error.
 
     :raise BadRecord: the body's length cannot be, or differs from what its count says.
     """
-    _check_length(kind, len(body), offset)
+    check_length(kind, len(body), offset)
     match kind:
         case libxc_v2.X86_PV_INFO:
             return PvInfo(*PV_INFO.unpack(body))
@@ -212,14 +224,6 @@ def encode_page_head(pages: PageData) -> bytes:
     """Return a PAGE_DATA record as far as its pages, which need no padding behind them."""
     head = record.HEADER.pack(libxc_v2.PAGE_DATA, pages.size)
     return head + HEAD.pack(len(pages.words), pages.reserved) + _pack_words(pages.words)
-
-
-def _check_length(kind: int, length: int, offset: int) -> None:
-    if kind in _EXACT and length != _EXACT[kind]:
-        raise BadRecord(f"{libxc_v2.NAMES[kind]} of {length} bytes, not {_EXACT[kind]}", offset)
-    head, entry = _ENTRIES.get(kind, (0, 1))
-    if length < head or (length - head) % entry:
-        raise BadRecord(f"{libxc_v2.NAMES[kind]} of {length} bytes", offset)
 
 
 def _words(body: bytes, start: int) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ HEADER = struct.Struct(">QII")  # big-endian whatever the host
 IDENT = int.from_bytes(b"LibxlFmt", "big")
 VERSION = 2
 OPTION_BIG_ENDIAN = 1
+OPTION_LEGACY = 2  # converted from a legacy stream
+KNOWN_OPTIONS = OPTION_BIG_ENDIAN | OPTION_LEGACY
 
 END = 0
 LIBXC_CONTEXT = 1

@@ -33,6 +33,10 @@ class Element(NamedTuple):
     def end(self) -> int:
         return self.offset + self.size
 
+    @property
+    def title(self) -> str:
+        return f"{self.layer} {self.name}"
+
 
 def elements(take: Take, skip: Skip) -> Iterator[Element]:
     """Yield all elements of a file from its first byte to the end of its trailer, if it has one; reads no page.

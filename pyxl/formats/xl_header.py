@@ -21,7 +21,7 @@ MARKER_MAGIC = b"pyxlmark"
 MARKER_VERSION = 1
 MARKER_TRAILER = 1  # a trailer stands behind END
 #: A config is some 2 KiB; a larger claim than this is a bad or hostile file, not a guest.
-MAX_OPTIONAL = 4 << 20
+MAX_OPTIONAL = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,88 @@
-"""Check a checkpoint alone: its framing and every sum, without Xen and without building anything."""
+"""Look at a checkpoint alone: its framing, what stands in its records, every sum; without Xen, building nothing."""
 
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyxl.checkpoint.checked import CheckedFile, passed_on
+from pyxl.checkpoint.checked import behind
 from pyxl.checkpoint.source import Source
-from pyxl.errors import UnsupportedStream
+from pyxl.checkpoint.sums import BlockReader
+from pyxl.errors import BadRecord, StreamError, UnsupportedStream
+from pyxl.formats import verify as strict
 from pyxl.formats import xl_header
-from pyxl.formats.trailer import Trailer
+from pyxl.formats.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding, Severity
+from pyxl.formats.trailer import BLOCK, Trailer, compare
+
+#: Findings that are kept of a file; of more only their number.
+MAX_FINDINGS = 1000
 
 
-def verify(path: Path) -> Trailer | None:
-    """Return the trailer that a checkpoint agrees with, None where xl wrote it and its framing alone is right.
+@dataclass(slots=True)
+class Verdict:
+    """What was found; ``trailer`` is what the file says of itself, None where it has none or was not read so far."""
 
-    :raise StreamError: the file is bad.
+    findings: list[Finding] = field(default_factory=list)
+    unlisted: int = 0
+    worst: Severity | None = None
+    trailer: Trailer | None = None
+
+    def add(self, finding: Finding) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding)
+        else:
+            self.unlisted += 1
+        order = (None, UNKNOWN, SUSPICIOUS, BROKEN)
+        self.worst = max(self.worst, finding.severity, key=order.index)
+
+
+def verify(path: Path) -> Verdict:
+    """Return all that is wrong with a checkpoint, or not known to be right; nothing is when it is as it was saved.
+
     :raise OSError: it cannot be read.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        source = Source(fd)
+        verdict = Verdict()
+        for finding in _findings(Source(fd), verdict):
+            verdict.add(finding)
+        return verdict
+    finally:
+        os.close(fd)
+
+
+def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
+    try:
         header = xl_header.parse(source.take)
         if not header.is_v2:
             raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
-        if not source.seekable:
-            return passed_on(source, header, lambda _: None)
-        file = CheckedFile(source, header)
-        file.start()
-        file.result()
-        return file.trailer
-    finally:
-        os.close(fd)
+    except StreamError as error:
+        yield strict.broken_by(error, "xl HEADER")
+        return
+    end = yield from strict.findings(header, source.take, source.skip)
+    if end is None:
+        return
+    # Of a pipe all that has passed so far is what a trailer covers.
+    passed = source.sums.all()
+    try:
+        verdict.trailer = behind(source, header, end)
+        if verdict.trailer is None:
+            yield Finding(end, "libxl END", "no-sums", UNKNOWN, "no checksums behind it (written by xl)")
+        else:
+            yield from _damaged(verdict.trailer, _sums(source, end) if source.seekable else passed)
+    except StreamError as error:
+        yield strict.broken_by(error, "pyxl TRAILER" if header.has_trailer else "behind libxl END")
+
+
+def _sums(source: Source, size: int) -> Iterator[int]:
+    reader = BlockReader(source.fd)
+    for start in range(0, size, BLOCK):
+        yield reader.sum(start, min(BLOCK, size - start))
+
+
+def _damaged(found: Trailer, sums: Iterable[int]) -> Iterator[Finding]:
+    for index, sum_ in enumerate(sums):
+        try:
+            compare(found, index, sum_)
+        except BadRecord as error:
+            yield Finding(error.offset, f"block {index + 1}", "sum", BROKEN, error.what)

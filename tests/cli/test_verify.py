@@ -41,10 +41,10 @@ def test_what_is_broken_is_told_with_its_offset_for_every_file(whole: Path, tmp_
     status, lines = verify(whole, cut, gone, xl_s, config)
     assert status == 1
     assert lines[1:] == [
-        f"{cut}: broken: file ends 1 bytes too early (at byte {len(WHOLE) - 1})",
-        f"{gone}: No such file or directory",
+        f"{cut}: broken: pyxl TRAILER: file ends 1 bytes too early (at byte {len(WHOLE) - 1}, cut)",
+        f"{gone}: broken: file: No such file or directory (at byte 0, unreadable)",
         f"{xl_s}: framing is whole, no checksums (written by xl)",
-        f"{config}: broken: not a checkpoint: xl's magic is missing (at byte 0)",
+        f"{config}: broken: xl HEADER: not a checkpoint: xl's magic is missing (at byte 0, header)",
     ]
 
 

@@ -7,6 +7,12 @@ from pyxl.formats import libxc_v2, libxl_v2, record, trailer, xl_header
 
 CONFIG = b'{"c_info": {"type": "hvm", "name": "web1", "uuid": "6b1d9b2e-0000-4000-8000-000000000001"},\n "b_info": {}}\n'
 PAGE = 4096
+#: An HVM context that holds its header and no more.
+CONTEXT = struct.pack("<HHI2IQ2I", 1, 0, 24, 0x54381286, 1, 0, 0x906EA, 2_400_000) + struct.pack("<HHI", 0, 0, 0)
+STATIC_DATA_END = record.encode(0x10)
+ABSENT_PAGE = record.encode(0x01, struct.pack("<IIQ", 1, 0, 0xF << 60))
+#: All that a stream of version 3 needs, and not a page.
+SMALLEST = STATIC_DATA_END + ABSENT_PAGE + record.encode(0x09, CONTEXT)
 
 
 def page_data(pfns: list[int]) -> bytes:
@@ -18,7 +24,7 @@ def libxc_stream(version: int = 3, records: bytes | None = None) -> bytes:
     image = libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, version, 0, 0, 0)
     domain = libxc_v2.DOMAIN.pack(libxc_v2.TYPE_HVM, libxc_v2.PAGE_SHIFT, 0, 4, 17)
     if records is None:
-        records = record.encode(0x10) + page_data([0, 1, 2]) + record.encode(0x09, b"context")
+        records = (STATIC_DATA_END if version > 2 else b"") + page_data([0, 1, 2]) + record.encode(0x09, CONTEXT)
     return image + domain + records + record.encode(libxc_v2.END)
 
 

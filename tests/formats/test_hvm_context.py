@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyxl.errors import TruncatedStream
+from pyxl.errors import BadRecord
 from pyxl.formats import hvm_context, hvm_params, hvm_state
 from pyxl.formats.hvm_context import CPU, END, HEADER, LAPIC, LAPIC_REGS, LAYOUTS, MSR, MTRR, TSC_ADJUST, XSAVE, Entry
 
@@ -41,16 +41,16 @@ def test_every_context_comes_back_and_leaves_what_follows(parts: list[tuple[int,
     assert [(each.typecode, each.instance, each.body) for each in entries] == [*parts, (END, 0, b"")]
     assert hvm_context.encode(hvm_context.decode(data + b"junk", 0)) == data
     for end in range(len(data)):
-        with pytest.raises(TruncatedStream):
+        with pytest.raises(BadRecord):
             list(hvm_context.decode(data[:end], 0))
 
 
 def test_a_cut_context_says_where() -> None:
     data = hvm_context.encode(context((TSC_ADJUST, 0, bytes(8))))
-    with pytest.raises(TruncatedStream) as caught:
+    with pytest.raises(BadRecord) as caught:
         list(hvm_context.decode(data[:-1], 1000))
     assert caught.value.offset == 1000 + 16
-    with pytest.raises(TruncatedStream):
+    with pytest.raises(BadRecord):
         list(hvm_context.decode(struct.pack("<HHI", CPU, 0, 0xFFFF_FFFF), 0))
 
 

@@ -1,6 +1,8 @@
 """The marker and the trailer: round trips, every flip of a bit, every cut, and what stands where it should not."""
 
+import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl import __version__
-from pyxl.errors import BadHeader, BadRecord, StreamError, TruncatedStream, UnsupportedStream
+from pyxl.checkpoint.summed import write_all
+from pyxl.errors import BadHeader, BadRecord, StreamError, UnsupportedStream
 from pyxl.formats import trailer, xl_header
+from pyxl.formats.finding import BROKEN, UNKNOWN
 from pyxl.formats.trailer import BLOCK, Identity, Trailer
-from pyxl.ops.verify import verify
+from pyxl.ops.verify import Verdict, verify
 from tests.formats import streams
 from tests.formats.test_streams import Bytes
 
@@ -108,14 +112,21 @@ def test_a_marker_that_cannot_be_is_refused(marker: bytes, error: type[StreamErr
         marked(marker)
 
 
-def through_a_pipe(data: bytes) -> Trailer | None:
+def feed(writer: int, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        write_all(writer, data)
+    os.close(writer)
+
+
+def through_a_pipe(data: bytes) -> Verdict:
     reader, writer = os.pipe()
+    feeder = threading.Thread(target=feed, args=[writer, data])
+    feeder.start()
     try:
-        os.write(writer, data)  # fits: the files here are smaller than a pipe
-        os.close(writer)
         return verify(Path(f"/dev/fd/{reader}"))
     finally:
         os.close(reader)
+        feeder.join()
 
 
 @pytest.fixture(params=["file", "pipe"])
@@ -129,7 +140,7 @@ class Check:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def __call__(self, data: bytes) -> Trailer | None:
+    def __call__(self, data: bytes) -> Verdict:
         if self._path is None:
             return through_a_pipe(data)
         self._path.write_bytes(data)
@@ -137,7 +148,7 @@ class Check:
 
 
 def small() -> bytes:
-    return streams.summed(streams.checkpoint(streams.libxc_stream(records=b""), b"QEVM", marked=True), IDENTITY)
+    return streams.summed(streams.checkpoint(streams.libxc_stream(records=streams.SMALLEST), b"QEVM", marked=True), IDENTITY)
 
 
 def flips(data: bytes) -> Iterator[bytes]:
@@ -149,34 +160,45 @@ def flips(data: bytes) -> Iterator[bytes]:
 
 def test_a_whole_file_is_known_for_what_it_is(check: Check) -> None:
     found = check(small())
-    assert found is not None
-    assert found.identity == IDENTITY
+    assert (found.worst, found.findings) == (None, [])
+    assert found.trailer is not None
+    assert found.trailer.identity == IDENTITY
 
 
 def test_xl_s_file_is_whole_and_has_no_sums(check: Check) -> None:
-    assert check(streams.checkpoint()) is None
+    found = check(streams.checkpoint())
+    assert (found.worst, found.trailer) == (UNKNOWN, None)
+    assert [finding.rule for finding in found.findings] == ["no-sums"]
 
 
 def test_every_flip_of_a_bit_is_found(check: Check) -> None:
     for data in flips(small()):
-        with pytest.raises(StreamError):
-            check(data)
+        assert check(data).worst is BROKEN
 
 
 def test_every_cut_is_found(check: Check) -> None:
     data = small()
     for length in range(len(data)):
-        with pytest.raises(TruncatedStream):
-            check(data[:length])
+        found = check(data[:length])
+        assert found.worst is BROKEN
+        assert found.findings[-1].rule == "cut"
 
 
 @pytest.mark.parametrize("junk", [b"\0", b"x" * 5000, trailer.MAGIC])
 def test_what_stands_behind_the_trailer_is_found(check: Check, junk: bytes) -> None:
-    with pytest.raises(BadRecord, match="bytes behind the trailer"):
-        check(small() + junk)
+    (found,) = check(small() + junk).findings
+    assert (found.severity, found.offset, found.text) == (BROKEN, len(small()), "bytes behind the trailer")
 
 
 @pytest.mark.parametrize("junk", [b"\0", trailer.encode(Trailer(0, (), IDENTITY))])
 def test_what_stands_behind_end_without_a_marker_is_found(check: Check, junk: bytes) -> None:
-    with pytest.raises(BadRecord, match="bytes behind END without a marker"):
-        check(streams.checkpoint() + junk)
+    (found,) = check(streams.checkpoint() + junk).findings
+    assert (found.severity, found.text) == (BROKEN, "bytes behind END without a marker")
+
+
+def test_every_block_that_is_not_what_was_saved_is_found(check: Check) -> None:
+    data = bytearray(streams.summed(streams.checkpoint(state=bytes(2 * BLOCK), marked=True)))
+    data[BLOCK] ^= 1
+    data[2 * BLOCK] ^= 1
+    found = check(bytes(data)).findings
+    assert [(each.offset, each.record, each.rule) for each in found] == [(BLOCK, "block 2", "sum"), (2 * BLOCK, "block 3", "sum")]

@@ -45,7 +45,7 @@ def test_bodies_are_where_they_say() -> None:
     found = {element.name: WHOLE[element.body :][: element.length] for element in elements(WHOLE)}
     assert found["CONFIG"] == streams.CONFIG + b"\0"
     assert found["MARKER"].startswith(b"pyxlmark")
-    assert found["HVM_CONTEXT"] == b"context"
+    assert found["HVM_CONTEXT"] == streams.CONTEXT
     assert found["EMULATOR_CONTEXT"] == struct.pack("<II", 2, 0) + b"QEVM device state"
     assert found["TRAILER"].startswith(b"pyxlsums")
 

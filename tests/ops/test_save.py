@@ -85,7 +85,8 @@ def test_file_is_header_stream_state_end(world: World) -> None:
     found = world.target.read_bytes()
     assert found[: len(expected)] == expected
     assert saved.size == len(found)
-    sums = verify(world.target)
+    verdict = verify(world.target)
+    sums = verdict.trailer
     assert sums is not None
     assert (sums.covered, sums.identity.name, sums.identity.uuid) == (len(expected), "web1", UUID)
     assert (sums.identity.xen, sums.identity.qemu) == ("4.17.7", "7.2.22")
@@ -286,7 +287,7 @@ def test_a_pipe_gets_the_same_bytes(world: World) -> None:
     save(world.xen, world.store, lambda *_: world.dm, order, Report())
     os.close(ends[1])
     reader.join()
-    covered = len(got[0]) - len(world.target.read_bytes()) + verify(world.target).covered  # type: ignore[union-attr]
+    covered = len(got[0]) - len(world.target.read_bytes()) + verify(world.target).trailer.covered  # type: ignore[union-attr]
     assert got[0][:covered] == world.target.read_bytes()[:covered]
 
 
