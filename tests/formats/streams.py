@@ -20,9 +20,14 @@ def page_data(pfns: list[int]) -> bytes:
     return record.encode(0x01, body + b"".join(bytes([pfn & 0xFF]) * PAGE for pfn in pfns))
 
 
-def libxc_stream(version: int = 3, records: bytes | None = None) -> bytes:
+def encoded(name: str, body: bytes = b"") -> bytes:
+    """Return a libxc record by the name of its type."""
+    return record.encode(next(kind for kind, known in libxc_v2.NAMES.items() if known == name), body)
+
+
+def libxc_stream(version: int = 3, records: bytes | None = None, guest: int = libxc_v2.TYPE_HVM) -> bytes:
     image = libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, version, 0, 0, 0)
-    domain = libxc_v2.DOMAIN.pack(libxc_v2.TYPE_HVM, libxc_v2.PAGE_SHIFT, 0, 4, 17)
+    domain = libxc_v2.DOMAIN.pack(guest, libxc_v2.PAGE_SHIFT, 0, 4, 17)
     if records is None:
         records = (STATIC_DATA_END if version > 2 else b"") + page_data([0, 1, 2]) + record.encode(0x09, CONTEXT)
     return image + domain + records + record.encode(libxc_v2.END)
@@ -42,6 +47,11 @@ def checkpoint(libxc: bytes | None = None, state: bytes = b"QEVM device state", 
         + libxl_v2.emulator_context(libxl_v2.EMULATOR_QEMU_UPSTREAM, state)
         + libxl_v2.end()
     )
+
+
+def pv_checkpoint(records: bytes) -> bytes:
+    """Return xl's file of a PV guest, which has no device model."""
+    return xl_s_header() + libxl_v2.start() + libxc_stream(3, records, libxc_v2.TYPE_PV) + libxl_v2.end()
 
 
 def summed(data: bytes, identity: trailer.Identity | None = None) -> bytes:
