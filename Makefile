@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check lint bench faults soak clean
+.PHONY: help demo test check lint bench fuzz faults soak clean
 
 help:
 	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
 	@echo "make test    every test, the lab's too"
 	@echo "make check   lint, types, and the tests that need no lab"
 	@echo "make bench   pyxl against xl, paired, on the lab"
+	@echo "make fuzz    ten thousand damaged files through what reads checkpoints; minutes"
 	@echo "make faults  the table of faults, through pyxl and through xl, on the lab (PYXL_FAULTS=REGEX chooses)"
 	@echo "make soak    that, damaged files, cycles, races, and every example's boot, as often as it takes; hours"
 	@echo "make clean   remove the virtual environment (the lab: pyxl lab destroy)"
@@ -40,6 +41,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz
 
 faults: $(STAMP)
 	$(BIN)/python -m tests.xen.faults faults

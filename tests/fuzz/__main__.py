@@ -1,0 +1,74 @@
+"""`python -m tests.fuzz`: thousands of damaged files, and every cut of whole ones, through what reads checkpoints.
+
+What finds a fault is kept beside the work, with the seed that makes it again.
+"""
+
+import argparse
+import collections
+import os
+import random
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from tests.fuzz import damage
+from tests.fuzz.trial import TARGETS, Hang, bounded, tried
+
+#: Bytes from a file's start at each of which it is cut, and how many other cuts it gets.
+EVERY_CUT = 64 << 10
+RANDOM_CUTS = 500
+
+
+def main() -> int:
+    arguments = _arguments()
+    seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(4), "little")
+    print(f"seed {seed}", flush=True)
+    draw = random.Random(seed)
+    seeds = damage.seeds() | {path.name: damage.trimmed(path) for path in arguments.files}
+    answers: collections.Counter[tuple[str, str]] = collections.Counter()
+    with tempfile.TemporaryDirectory() as directory, bounded():
+        path = Path(directory) / "damaged"
+        for number in range(arguments.count):
+            damage.damaged(draw, draw.choice(list(seeds.values()))).write_to(path)
+            if not _try_all(path, answers, f"file {number} of seed {seed}"):
+                return 1
+        for name, data in seeds.items():
+            path.write_bytes(data)
+            for size in _cuts(draw, len(data)):
+                os.truncate(path, size)
+                if not _try_all(path, answers, f"{name} cut at {size}"):
+                    return 1
+    for (target, answer), count in sorted(answers.items()):
+        print(f"{target:10} {answer:20} {count:8}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="real checkpoints to damage, too")
+    parser.add_argument("--count", type=int, default=10_000, help="how many damaged files")
+    parser.add_argument("--seed", type=int, help="the seed of an earlier run")
+    return parser.parse_args()
+
+
+def _cuts(draw: random.Random, size: int) -> list[int]:
+    """Return where to cut, the longest file first: so each is the one before it, made shorter."""
+    cuts = set(range(min(size, EVERY_CUT))) | {draw.randrange(size) for _ in range(RANDOM_CUTS)}
+    return sorted(cuts, reverse=True)
+
+
+def _try_all(path: Path, answers: "collections.Counter[tuple[str, str]]", what: str) -> bool:
+    for name, target in TARGETS.items():
+        try:
+            answers[name, tried(target, path)] += 1
+        except (Exception, Hang):
+            kept = Path(tempfile.gettempdir()) / f"pyxl-fuzz-{os.getpid()}"
+            path.rename(kept)
+            print(f"{name}: {what}, kept as {kept}:\n{traceback.format_exc()}", file=sys.stderr)
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

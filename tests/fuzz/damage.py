@@ -1,0 +1,152 @@
+"""Checkpoints to damage, and the ways: bits, length fields, record types, counts, pieces lost, doubled and moved."""
+
+import os
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pyxl.checkpoint.source import Source
+from pyxl.formats import libxc_v2, libxl_v2, walk, xl_header
+from pyxl.formats.walk import Element
+from tests.formats import streams
+from tests.formats.streams import encoded
+from tests.formats.test_streams import Bytes
+
+#: What a damaged number becomes; others are drawn.
+NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0xFFFF, 1 << 20, 128 << 20, (128 << 20) + 1, 1 << 31, 0x8000_0001, 0xFFFF_FFF8, 0xFFFF_FFFF)
+#: A file may be this much longer than it was, full of zeros: then its claims come true.
+GROWN = 256 << 20
+#: PAGE_DATA records of a real file that are damaged; the others are all alike.
+_PAGE_RECORDS = 3
+
+
+class Damaged(NamedTuple):
+    """A file: its bytes, and how long it is; what is missing is zeros."""
+
+    data: bytes
+    size: int
+
+    def write_to(self, path: Path) -> None:
+        path.write_bytes(self.data[: self.size])
+        os.truncate(path, self.size)
+
+
+def seeds() -> dict[str, bytes]:
+    """Return small whole files that hold every kind of record."""
+    everything = (
+        encoded("X86_CPUID_POLICY", bytes(48)) + encoded("X86_MSR_POLICY", bytes(32)) + streams.STATIC_DATA_END
+        + streams.page_data([0, 1]) + streams.ABSENT_PAGE + encoded("X86_TSC_INFO", bytes(24))
+        + encoded("HVM_CONTEXT", streams.CONTEXT) + encoded("HVM_PARAMS", struct.pack("<IIQQ", 1, 0, 1, 0xFEFFC))
+    )  # fmt: skip
+    vcpu = bytes(8)
+    pv = (
+        encoded("X86_PV_INFO", struct.pack("<BBHI", 8, 4, 0, 0)) + streams.STATIC_DATA_END
+        + encoded("X86_PV_P2M_FRAMES", struct.pack("<IIQ", 0, 511, 7)) + streams.page_data([7])
+        + encoded("SHARED_INFO", bytes(4096)) + encoded("X86_PV_VCPU_BASIC", vcpu + bytes(5168))
+        + encoded("X86_PV_VCPU_EXTENDED", vcpu + bytes(128)) + encoded("X86_PV_VCPU_XSAVE", vcpu + bytes(600))
+        + encoded("X86_PV_VCPU_MSRS", vcpu + bytes(16))
+    )  # fmt: skip
+    hvm = streams.checkpoint(streams.libxc_stream(records=everything))
+    keys = libxl_v2.emulator_xenstore_data(2, [("physmap/0/size", "1000")])
+    text = xl_header.encode(b"name = 'web1'\n", is_json=False) + hvm[len(streams.xl_s_header()) :]
+    return {
+        "pyxl": streams.summed(streams.checkpoint(streams.libxc_stream(records=everything), marked=True)),
+        "xl": hvm[:-8] + keys + hvm[-8:],
+        "xl.cfg": streams.summed(text),
+        "pv": streams.pv_checkpoint(pv),
+        "version 2": streams.checkpoint(streams.libxc_stream(2)),
+    }
+
+
+def trimmed(path: Path) -> bytes:
+    """Return a real file without most of its pages, and with new sums if it had some: small, and of the same records."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        source = Source(fd)
+        elements = list(walk.elements(source.take, source.skip))
+        pages = [element for element in elements if element.title == "libxc PAGE_DATA"]
+        left_out = set(pages[_PAGE_RECORDS:])
+        data = b"".join(
+            os.pread(fd, each.size, each.offset) for each in elements if each not in left_out and each.name != "TRAILER"
+        )
+        return streams.summed(data) if elements[-1].name == "TRAILER" else data
+    finally:
+        os.close(fd)
+
+
+def damaged(draw: random.Random, data: bytes) -> Damaged:
+    """Return the file with something wrong."""
+    source = Bytes(data)
+    elements = list(walk.elements(source.take, source.skip))
+    spoilt = bytearray(data)
+    for _ in range(draw.choice((1, 1, 1, 2, 5))):
+        draw.choice(_WAYS)(draw, spoilt, draw.choice(elements))
+    grown = draw.random() < 0.1
+    return Damaged(bytes(spoilt), len(spoilt) + (draw.randrange(GROWN) if grown else 0))
+
+
+def _flip(draw: random.Random, data: bytearray, element: Element) -> None:
+    if data:
+        bit = draw.randrange(8 * len(data))
+        data[bit // 8] ^= 1 << bit % 8
+
+
+def _flip_in_head(draw: random.Random, data: bytearray, element: Element) -> None:
+    at = element.offset + draw.randrange(24)
+    if at < len(data):
+        data[at] ^= 1 << draw.randrange(8)
+
+
+def _set(data: bytearray, at: int, number: int) -> None:
+    if at + 4 <= len(data):
+        struct.pack_into("<I", data, at, number)
+
+
+def _number(draw: random.Random) -> int:
+    return draw.choice((draw.choice(NUMBERS), draw.getrandbits(32), draw.randrange(1 << 16)))
+
+
+def _type(draw: random.Random, data: bytearray, element: Element) -> None:
+    _set(data, element.offset, draw.choice((draw.choice(list(libxc_v2.NAMES)), _number(draw))))
+
+
+def _length(draw: random.Random, data: bytearray, element: Element) -> None:
+    _set(data, element.offset + 4, draw.choice((_number(draw), element.length + draw.randrange(-16, 17) & 0xFFFF_FFFF)))
+
+
+def _count(draw: random.Random, data: bytearray, element: Element) -> None:
+    _set(data, element.body + draw.choice((0, 4)), _number(draw))
+
+
+def _word(draw: random.Random, data: bytearray, element: Element) -> None:
+    _set(data, 4 * draw.randrange(len(data) // 4 + 1), _number(draw))
+
+
+def _cut(draw: random.Random, data: bytearray, element: Element) -> None:
+    del data[draw.randrange(len(data) + 1) :]
+
+
+def _lose(draw: random.Random, data: bytearray, element: Element) -> None:
+    del data[element.offset : element.end]
+
+
+def _double(draw: random.Random, data: bytearray, element: Element) -> None:
+    data[element.end : element.end] = data[element.offset : element.end]
+
+
+def _move(draw: random.Random, data: bytearray, element: Element) -> None:
+    piece = data[element.offset : element.end]
+    _lose(draw, data, element)
+    at = draw.randrange(len(data) // 8 + 1) * 8
+    data[at:at] = piece
+
+
+def _insert(draw: random.Random, data: bytearray, element: Element) -> None:
+    data[element.offset : element.offset] = draw.randbytes(draw.choice((1, 8, 64)))
+
+
+_WAYS: tuple[Callable[[random.Random, bytearray, Element], None], ...] = (
+    _flip, _flip_in_head, _flip_in_head, _type, _length, _length, _count, _count, _word, _cut, _lose, _double, _move, _insert,
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""A slice of `python -m tests.fuzz`, the same files each time; and that no damage to a file with sums goes unseen."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import damage
+from tests.fuzz.trial import BYTES, TARGETS, bounded, tried, verdict
+
+SEEDS = damage.seeds()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_damaged_file_gets_an_answer_in_time_and_little_memory(name: str, tmp_path: Path) -> None:
+    draw = random.Random(name)
+    with bounded():
+        for _ in range(1000):
+            damage.damaged(draw, draw.choice(list(SEEDS.values()))).write_to(tmp_path / "file")
+            assert tried(TARGETS[name], tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["pyxl", "xl.cfg"])
+def test_no_damage_to_a_file_with_sums_goes_unseen(name: str, tmp_path: Path) -> None:
+    draw = random.Random(name)
+    for _ in range(500):
+        damaged = damage.damaged(draw, SEEDS[name])
+        damaged.write_to(tmp_path / "file")
+        whole = damaged == (SEEDS[name], len(SEEDS[name]))
+        assert verdict(tmp_path / "file") == ("clean" if whole else "broken")
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_no_cut_goes_unseen(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(SEEDS[name])
+    for size in range(len(SEEDS[name]) - 1, -1, -17):
+        os.truncate(tmp_path / "file", size)
+        assert verdict(tmp_path / "file") == "broken"
+
+
+def test_the_bound_on_memory_holds() -> None:
+    with bounded():
+        with pytest.raises(MemoryError):
+            bytes(2 * BYTES)
+        assert bytes(BYTES // 2)
+    assert bytes(2 * BYTES)

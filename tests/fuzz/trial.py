@@ -1,0 +1,63 @@
+"""One damaged file through one command's code: an answer, in time, in little memory, and nothing that is not meant."""
+
+import contextlib
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pyxl.errors import PyxlError
+from pyxl.ops.verify import verify
+
+#: Seconds that a file may take, and bytes that may be allocated for it.
+SECONDS = 10
+BYTES = 64 << 20
+
+
+def verdict(path: Path) -> str:
+    """Return what verify says of a file."""
+    found = verify(path)
+    return found.worst.value if found.worst else "clean"
+
+
+#: What is tried with each file: returns its answer, or raises an error that is meant for people.
+TARGETS: dict[str, Callable[[Path], str]] = {"verify": verdict}
+
+
+class Hang(BaseException):
+    """A file took too long."""
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Have whatever takes too much memory raise MemoryError, and what takes too long raise Hang by itself."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, ((int(status["VmSize"].split()[0]) << 10) + BYTES, before[1]))
+    handler = signal.signal(signal.SIGALRM, _hang)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def tried(target: Callable[[Path], str], path: Path) -> str:
+    """Return the answer for a file, or the kind of the error that it is refused with.
+
+    :raise Exception: anything else: then the file has found a fault.
+    """
+    signal.alarm(SECONDS)
+    try:
+        return target(path)
+    except PyxlError as error:
+        if error.traceback:
+            raise
+        return type(error).__name__
+    finally:
+        signal.alarm(0)
+
+
+def _hang(*_: object) -> None:
+    raise Hang
