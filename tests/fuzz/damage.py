@@ -67,7 +67,7 @@ def trimmed(path: Path) -> bytes:
         source = Source(fd)
         elements = list(walk.elements(source.take, source.skip))
         pages = [element for element in elements if element.title == "libxc PAGE_DATA"]
-        left_out = set(pages[_PAGE_RECORDS:])
+        left_out = set(sorted(pages, key=lambda each: each.size)[_PAGE_RECORDS:])
         data = b"".join(
             os.pread(fd, each.size, each.offset) for each in elements if each not in left_out and each.name != "TRAILER"
         )
