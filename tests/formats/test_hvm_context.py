@@ -1,6 +1,8 @@
 """The HVM context: the same bytes come out, and what they say of vcpus, LAPIC, MTRRs and clocks."""
 
+import re
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -32,6 +34,12 @@ def entry(kind: int, **values: hvm_context.Value) -> Entry:
 
 def test_every_entry_is_as_long_as_xen_s() -> None:
     assert {layout.name: layout.size for layout in LAYOUTS.values()} == SIZES
+
+
+def test_the_readme_has_every_entry_with_its_type_and_size() -> None:
+    text = (Path(hvm_context.__file__).parent / "README.md").read_text()
+    for kind, layout in LAYOUTS.items():
+        assert re.search(rf"^\| {kind} \| {layout.name} \| {layout.size}\b", text, re.MULTILINE), layout.name
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=5))
