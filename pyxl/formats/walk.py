@@ -60,15 +60,15 @@ def elements(take: Take, skip: Skip) -> Iterator[Element]:
 
 
 def header_elements(header: xl_header.XlHeader) -> Iterator[Element]:
-    """Yield what stands before the stream: the header, the config where there is one, pyxl's marker."""
+    """Yield what stands before the stream: the header, the config if there is one, pyxl's marker or what others add."""
     at = xl_header.HEADER.size
     yield _header("xl", "HEADER", 0, at)
     if header.size > at:
         length = header.config_length
         yield Element("xl", NO_RECORD, "CONFIG", at, xl_header.LENGTH.size + length, at + xl_header.LENGTH.size, length)
         at += xl_header.LENGTH.size + length
-    if header.has_marker:
-        yield _header("pyxl", "MARKER", at, header.size - at)
+    if header.size > at:
+        yield _header(*(("pyxl", "MARKER") if header.has_marker else ("xl", "OTHER_DATA")), at, header.size - at)
 
 
 def stream(take: Take, skip: Skip, offset: int) -> Iterator[Element]:

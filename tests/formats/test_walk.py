@@ -60,6 +60,12 @@ def test_a_file_without_optional_data_has_no_config() -> None:
     assert elements(bare)[1].layer == "libxl"
 
 
+def test_optional_data_of_others_are_an_element() -> None:
+    header = xl_header.XlHeader(3, struct.pack("<I", 3) + b"{}\0" + b"others'")
+    found = list(walk.header_elements(xl_header.parse(Bytes(header.encode()).take)))
+    assert [(element.title, element.size) for element in found] == [("xl HEADER", 48), ("xl CONFIG", 7), ("xl OTHER_DATA", 7)]
+
+
 def test_an_optional_record_is_named_by_its_number() -> None:
     records = record.encode(0x10) + record.encode(libxc_v2.OPTIONAL | 1, b"?")
     found = elements(streams.checkpoint(streams.libxc_stream(records=records)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
-from pyxl.formats import libxc_v2, libxl_v2, walk, xl_header
+from pyxl.formats import libxc_v2, libxl_v2, trailer, walk, xl_header
 from pyxl.formats.walk import Element
 from tests.formats import streams
 from tests.formats.streams import encoded
@@ -71,7 +71,11 @@ def trimmed(path: Path) -> bytes:
         data = b"".join(
             os.pread(fd, each.size, each.offset) for each in elements if each not in left_out and each.name != "TRAILER"
         )
-        return streams.summed(data) if elements[-1].name == "TRAILER" else data
+        *_, last = elements
+        if last.name != "TRAILER":
+            return data
+        found = trailer.parse(Bytes(os.pread(fd, last.size, last.offset)).take, last.offset)
+        return streams.summed(data, found.identity)
     finally:
         os.close(fd)
 

@@ -1,0 +1,68 @@
+"""Real checkpoints: every element decodes, and encodes to the same bytes; verify has nothing to say of them."""
+
+from pathlib import Path
+
+import pytest
+
+from pyxl.formats import hvm_context, hvm_params, hvm_state, libxc_records, libxc_v2, libxl_v2, walk, xl_header
+from pyxl.formats.finding import UNKNOWN
+from pyxl.formats.walk import Element
+from pyxl.ops.verify import verify
+from tests.formats.test_streams import Bytes
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FILES = sorted(GOLDEN.glob("*.ckpt"))
+
+
+def elements(data: bytes) -> list[Element]:
+    source = Bytes(data)
+    return list(walk.elements(source.take, source.skip))
+
+
+def again(element: Element, body: bytes) -> bytes:
+    """Return a record decoded and encoded."""
+    match element.layer, element.kind:
+        case "libxl", libxl_v2.EMULATOR_CONTEXT:
+            return libxl_v2.emulator_context(*libxl_v2.decode_emulator_context(body, 0))
+        case "libxl", libxl_v2.EMULATOR_XENSTORE_DATA:
+            return libxl_v2.emulator_xenstore_data(*libxl_v2.decode_xenstore_data(body, 0))
+        case "libxc", libxc_v2.PAGE_DATA:
+            size = libxc_records.page_head_size(body[:8], len(body), 0)
+            return libxc_records.encode_page_head(libxc_records.decode_pages(body[:size])) + body[size:]
+        case "libxc", libxc_v2.HVM_CONTEXT:
+            entries = list(hvm_context.decode(body, 0))
+            packed = [each._replace(body=hvm_context.pack(each.typecode, hvm_context.fields(each))) for each in entries]
+            return libxc_records.encode(element.kind, hvm_context.encode(packed))
+    return libxc_records.encode(element.kind, libxc_records.decode(element.kind, body, 0))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_record_comes_back(path: Path) -> None:
+    data = path.read_bytes()
+    assert xl_header.parse(Bytes(data).take).encode() == data[: xl_header.parse(Bytes(data).take).size]
+    for element in elements(data):
+        if element.kind != walk.NO_RECORD:
+            assert again(element, data[element.body :][: element.length]) == data[element.offset : element.end], element.title
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_nothing_is_wrong_with_it(path: Path) -> None:
+    found = verify(path)
+    assert found.worst is (None if path.name.startswith("pyxl-") else UNKNOWN), found.findings
+
+
+def test_what_the_hvm_guest_was_doing() -> None:
+    data = (GOLDEN / "pyxl-hvm.ckpt").read_bytes()
+    bodies = {element.kind: data[element.body :][: element.length] for element in elements(data) if element.layer == "libxc"}
+    entries = list(hvm_context.decode(bodies[libxc_v2.HVM_CONTEXT], 0))
+    assert [entry.name for entry in entries] == (
+        "HEADER CPU PIC PIC IOAPIC LAPIC LAPIC_REGS PCI_IRQ ISA_IRQ PCI_LINK PIT RTC HPET PMTIMER MTRR VMCE_VCPU TSC_ADJUST END"
+    ).split()  # fmt: skip
+    cpu = hvm_context.fields(entries[1])
+    assert hvm_state.mode(cpu) == "64-bit"
+    assert hvm_state.segments(cpu)["cs"] == (0x10, 0, 0xFFFF_FFFF, 0xA9B)
+    assert hvm_state.clocks(entries, 0)["tsc_khz"] == 2_299_997
+    assert hvm_state.mtrr(entries[14]).variable[0] == (0xF000_0000, 0xFF_F800_0000, "UC")
+    params = libxc_records.decode(libxc_v2.HVM_PARAMS, bodies[libxc_v2.HVM_PARAMS], 0)
+    assert isinstance(params, libxc_records.HvmParams)
+    assert {hvm_params.name(index): value for index, value in params.params}["STORE_PFN"] == 0xFEFFC
