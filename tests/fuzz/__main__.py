@@ -7,9 +7,11 @@ import argparse
 import collections
 import os
 import random
+import shutil
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fuzz import damage
@@ -25,19 +27,19 @@ def main() -> int:
     seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}", flush=True)
     draw = random.Random(seed)
-    seeds = damage.seeds() | {path.name: damage.trimmed(path) for path in arguments.files}
+    seeds = damage.seeds()
+    small = [*seeds.values(), *(damage.trimmed(path) for path in arguments.files)]
     answers: collections.Counter[tuple[str, str]] = collections.Counter()
     with tempfile.TemporaryDirectory() as directory, bounded():
         path = Path(directory) / "damaged"
         for number in range(arguments.count):
-            damage.damaged(draw, draw.choice(list(seeds.values()))).write_to(path)
+            damage.damaged(draw, draw.choice(small)).write_to(path)
             if not _try_all(path, answers, f"file {number} of seed {seed}"):
                 return 1
-        for name, data in seeds.items():
-            path.write_bytes(data)
-            for size in _cuts(draw, len(data)):
+        for whole in _whole(seeds, arguments.files, path):
+            for size in _cuts(draw, path.stat().st_size):
                 os.truncate(path, size)
-                if not _try_all(path, answers, f"{name} cut at {size}"):
+                if not _try_all(path, answers, f"{whole} cut at {size}"):
                     return 1
     for (target, answer), count in sorted(answers.items()):
         print(f"{target:10} {answer:20} {count:8}")
@@ -50,6 +52,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=10_000, help="how many damaged files")
     parser.add_argument("--seed", type=int, help="the seed of an earlier run")
     return parser.parse_args()
+
+
+def _whole(seeds: dict[str, bytes], files: list[Path], path: Path) -> Iterator[str]:
+    """Put one whole file after the other at ``path``, and yield its name."""
+    for name, data in seeds.items():
+        path.write_bytes(data)
+        yield name
+    for file in files:
+        shutil.copyfile(file, path)
+        yield str(file)
 
 
 def _cuts(draw: random.Random, size: int) -> list[int]:
