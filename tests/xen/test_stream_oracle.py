@@ -110,6 +110,11 @@ def pyxl(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
+def test_the_script_does_not_find_its_own_packages(shared_dom0: Dom0) -> None:
+    result = shared_dom0.run(f"env -u PYTHONPATH {SCRIPT} -f xl -i /dev/null", check=False)
+    assert (result.status, "No module named 'xen" in result.stderr) == (1, True)
+
+
 def test_pyxl_finds_what_the_script_refuses(script: dict[str, int], pyxl: dict[str, str]) -> None:
     refused = {name for name, status in script.items() if status} - set(REFUSED)
     assert len(refused) > DAMAGED // 2
