@@ -3,7 +3,8 @@
 Spec: README.md of this folder.  Knows which element may follow which; does not know what stands in a record's body.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from pyxl.errors import BadHeader, BadRecord, UnsupportedStream
@@ -94,17 +95,16 @@ def stream(take: Take, skip: Skip, offset: int) -> Iterator[Element]:
             raise BadRecord("LIBXC_CONTEXT with a body, or for the second time", offset)
         if kind != libxl_v2.LIBXC_CONTEXT and not seen_memory:
             raise BadRecord(f"{libxl_v2.NAMES[kind]} before LIBXC_CONTEXT", offset)
-        element = _record("libxl", kind, libxl_v2.NAMES[kind], offset, length)
-        yield element
-        skip(element.end - element.body)
+        body = offset + record.HEADER.size
+        end = body + length + record.padding(length)
+        yield Element("libxl", kind, libxl_v2.NAMES[kind], offset, end - offset, body, length)
+        skip(end - body)
         if kind == libxl_v2.END:
             return
-        offset = element.end
+        offset = end
         if kind == libxl_v2.LIBXC_CONTEXT:
             seen_memory = True
-            for inner in _libxc(take, skip, offset):
-                yield inner
-                offset = inner.end
+            offset = yield from _libxc(take, skip, offset)
 
 
 def end_of_stream(take: Take, skip: Skip, offset: int) -> int:
@@ -112,12 +112,11 @@ def end_of_stream(take: Take, skip: Skip, offset: int) -> int:
 
     :raise StreamError: as ``elements`` does.
     """
-    for element in stream(take, skip, offset):
-        offset = element.end
-    return offset
+    (last,) = deque(stream(take, skip, offset), maxlen=1)
+    return last.end
 
 
-def _libxc(take: Take, skip: Skip, offset: int) -> Iterator[Element]:
+def _libxc(take: Take, skip: Skip, offset: int) -> Generator[Element, None, int]:
     marker, ident, version, options, _, _ = libxc_v2.IMAGE.unpack(take(libxc_v2.IMAGE.size))
     if marker != libxc_v2.MARKER or ident != libxc_v2.IDENT:
         raise BadHeader("libxc stream without its marker", offset)
@@ -139,18 +138,14 @@ def _libxc(take: Take, skip: Skip, offset: int) -> Iterator[Element]:
             raise UnsupportedStream(f"libxc record {what}, which no plain restore takes", offset)
         if kind not in libxc_v2.NAMES and not kind & libxc_v2.OPTIONAL:
             raise UnsupportedStream(f"libxc record type {kind:#x}", offset)
-        element = _record("libxc", kind, libxc_v2.NAMES.get(kind, f"{kind:#x}"), offset, length)
-        yield element
-        skip(element.end - element.body)
+        body = offset + record.HEADER.size
+        end = body + length + record.padding(length)
+        yield Element("libxc", kind, libxc_v2.NAMES.get(kind) or f"{kind:#x}", offset, end - offset, body, length)
+        skip(end - body)
         if kind == libxc_v2.END:
-            return
-        offset = element.end
+            return end
+        offset = end
 
 
 def _header(layer: str, name: str, offset: int, size: int) -> Element:
     return Element(layer, NO_RECORD, name, offset, size, offset, size)
-
-
-def _record(layer: str, kind: int, name: str, offset: int, length: int) -> Element:
-    body = offset + record.HEADER.size
-    return Element(layer, kind, name, offset, record.HEADER.size + length + record.padding(length), body, length)
