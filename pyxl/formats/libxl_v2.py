@@ -14,6 +14,7 @@ HEADER = struct.Struct(">QII")  # big-endian whatever the host
 IDENT = int.from_bytes(b"LibxlFmt", "big")
 VERSION = 2
 OPTION_BIG_ENDIAN = 1
+OPTION_LEGACY = 2  # it was converted from a legacy stream
 OPTION_LEGACY = 2  # converted from a legacy stream
 KNOWN_OPTIONS = OPTION_BIG_ENDIAN | OPTION_LEGACY
 
