@@ -61,7 +61,7 @@ class NewFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append all of ``data``."""
         view = memoryview(data)
         while view:

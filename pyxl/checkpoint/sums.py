@@ -20,7 +20,7 @@ class RunningSums:
         self._whole: list[int] = []
         self._block = BlockHash()
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         view = memoryview(data)
         while view:

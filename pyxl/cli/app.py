@@ -15,6 +15,7 @@ COMMANDS = {
     "create": ("create", "Build a domain from an xl.cfg file and start it."),
     "save": ("save", "Save a domain's state to a checkpoint file."),
     "restore": ("restore", "Restore a domain from a checkpoint file."),
+    "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
     "verify": ("verify", "Check checkpoint files to their last bit."),
     "recover": ("recover", "Put right what a toolstack that died has left."),
     "list": ("domains", "List the domains of this host."),

@@ -50,7 +50,7 @@ def elements(take: Take, skip: Skip) -> Iterator[Element]:
     header = xl_header.parse(take)
     yield from header_elements(header)
     if not header.is_v2:
-        raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
+        raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "`pyxl convert` takes it.")
     end = header.size
     for element in stream(take, skip, header.size):
         yield element

@@ -30,6 +30,8 @@ class Phase(Enum):
     DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
     COMMIT = ("commit", Owed.FILE | Owed.GUEST)
     SETTLE = ("settle", Owed.END)
+    # convert, which has OPEN, CHECK_FILE, OPEN_FILE and COMMIT of the others
+    CONVERT = ("convert", Owed.FILE)
     # restore and create
     OPEN = ("open file", Owed.NOTHING)
     CHECK_FILE = ("check file", Owed.NOTHING)

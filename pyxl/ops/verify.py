@@ -55,7 +55,7 @@ def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
     try:
         header = xl_header.parse(source.take)
         if not header.is_v2:
-            raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
+            raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "`pyxl convert` takes it.")
     except StreamError as error:
         yield strict.broken_by(error, "xl HEADER")
         return

@@ -1,0 +1,132 @@
+"""A legacy checkpoint in the reading: a process of its own makes a v2 stream of it, which libxl reads from a pipe.
+
+It has the methods of the checked kinds (checked.py): who restores need not know which it is.  Looking over a file
+before that is done here, by the heads of its chunks.
+"""
+
+import os
+import signal
+
+from pyxl.checkpoint.source import Source
+from pyxl.checkpoint.summed import pipe
+from pyxl.errors import BadRecord, PyxlError
+from pyxl.formats.convert import convert
+from pyxl.formats.trailer import Trailer
+
+#: What the process may say of its failure, in bytes.
+_SAID = 4096
+
+
+class ConvertedStream:
+    """What ``program`` makes of the legacy stream at byte ``offset`` of ``source``, once it was started.
+
+    libxl reads from ``fd``; where the stream turns out to be bad it meets the end there, and ``check`` and ``result``
+    raise why.  There are no checksums.
+    """
+
+    trailer: Trailer | None = None
+
+    def __init__(self, source: Source, offset: int, program: str, skip_device_state: bool) -> None:
+        self.size = source.size
+        self._source = source
+        self._argv = [program, str(offset), *(["skip-device-state"] if skip_device_state else [])]
+        self._pid = 0
+        self._status = 0
+        self.fd, self._to_libxl = pipe()
+        self._said, self._to_us = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        if source.seekable:
+            os.lseek(source.fd, offset, os.SEEK_SET)
+
+    def start(self) -> None:
+        """Begin to convert."""
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self._source.fd, 0),
+            (os.POSIX_SPAWN_DUP2, self._to_libxl, 1),
+            (os.POSIX_SPAWN_DUP2, self._to_us, 2),
+        ]
+        # In a process group of its own a Ctrl-C does not reach it: it ends when the restore says so, or is gone.
+        environment = {**os.environ, "PYXL_SAVE_HELPER_PARENT": str(os.getpid())}
+        self._pid = os.posix_spawn(self._argv[0], self._argv, environment, file_actions=actions, setpgroup=0)
+        self._close_ends()
+
+    def passed(self) -> int:
+        """Return how many bytes of the file were converted; 0 of a pipe."""
+        return os.lseek(self._source.fd, 0, os.SEEK_CUR) if self._source.seekable else 0
+
+    def cut(self) -> None:
+        """Have whoever reads the stream meet its end at once."""
+        self._close_ends()
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._wait()
+
+    def check(self) -> None:
+        """Raise what was found so far, if something was: it is said before the stream ends."""
+        try:
+            said = os.read(self._said, _SAID).decode(errors="replace")
+        except BlockingIOError:
+            return  # it is at work
+        if said.startswith("Traceback"):
+            raise PyxlError(f"the converter failed: {said.splitlines()[-1]}")
+        if said:
+            what, _, hint = said.partition("\n")
+            raise PyxlError(what, hint.strip())
+
+    def result(self) -> None:
+        """Wait until all was converted.
+
+        :raise PyxlError: the stream is bad.
+        """
+        self._wait()
+        self.check()
+        if self._status:
+            raise PyxlError(f"the converter ended with status {self._status}")
+
+    def close(self) -> None:
+        """End the process and close the pipe; harmless when done twice."""
+        self.cut()
+        for fd in (self.fd, self._said):
+            if fd >= 0:
+                os.close(fd)
+        self.fd = self._said = -1
+
+    def _wait(self) -> None:
+        if self._pid:
+            _, status = os.waitpid(self._pid, 0)
+            self._pid = 0
+            self._status = os.waitstatus_to_exitcode(status)
+
+    def _close_ends(self) -> None:
+        for fd in (self._to_libxl, self._to_us):
+            if fd >= 0:
+                os.close(fd)
+        self._to_libxl = self._to_us = -1
+
+
+class _Looking(Source):
+    """A file of which all is read but the pages."""
+
+    def pages(self, length: int) -> memoryview:
+        self.skip(length)
+        return memoryview(b"")
+
+    def rest(self, most: int) -> bytes:
+        part = self.peek(most)
+        self.offset += len(part)
+        return part
+
+
+def look_over(fd: int, offset: int, skip_device_state: bool) -> None:
+    """Find out whether a legacy stream at byte ``offset`` of a file can be converted, without reading its pages.
+
+    ``fd``'s own offset is at the file's start afterwards.
+
+    :raise StreamError: as ``convert`` does, or something follows the stream.
+    """
+    looking = _Looking(fd)
+    looking.offset = offset
+    for _ in convert(looking, skip_device_state):
+        pass
+    # A block device goes on with what was there before.
+    if not looking.is_device and looking.peek(1):
+        raise BadRecord("bytes behind the legacy stream", looking.offset)

@@ -1,0 +1,82 @@
+"""A legacy stream as it comes, from a file or a pipe alike: each byte is read once.
+
+Imports next to nothing: the process that converts for a restore starts with it.
+"""
+
+import os
+import stat
+
+from pyxl.errors import BadRecord, TruncatedStream
+
+#: Bytes that are read at once where nobody wants them, and the most page data that anybody asks for: 1024 pages.
+CHUNK = 4 << 20
+
+
+class Inflow:
+    """Exact reads from ``fd``, which stands at byte ``offset`` of the file; pages go into one buffer."""
+
+    def __init__(self, fd: int, offset: int) -> None:
+        self.offset = offset
+        self._fd = fd
+        self._buffer = memoryview(bytearray(CHUNK))
+
+    def take(self, length: int) -> bytes:
+        """Return exactly the next ``length`` bytes.
+
+        :raise TruncatedStream: there are fewer.
+        """
+        parts = []
+        while length:
+            parts.append(self._some(length))
+            length -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def skip(self, length: int) -> None:
+        """Pass over exactly the next ``length`` bytes.
+
+        :raise TruncatedStream: there are fewer.
+        """
+        while length:
+            length -= len(self.pages(min(length, CHUNK)))
+
+    def pages(self, length: int) -> memoryview:
+        """Return exactly the next ``length`` bytes, good until the next call.
+
+        :raise TruncatedStream: there are fewer.
+        """
+        done = 0
+        while done < length:
+            got = os.readv(self._fd, [self._buffer[done:length]])
+            if not got:
+                raise self._ended(length - done)
+            done += got
+            self.offset += got
+        return self._buffer[:length]
+
+    def rest(self, most: int) -> bytes:
+        """Return all that is left, but at most ``most`` bytes."""
+        parts = []
+        while most and (part := os.read(self._fd, most)):
+            parts.append(part)
+            most -= len(part)
+            self.offset += len(part)
+        return b"".join(parts)
+
+    def end(self) -> None:
+        """Make sure that nothing follows; a block device goes on with what was there before.
+
+        :raise BadRecord: something does.
+        """
+        if not stat.S_ISBLK(os.fstat(self._fd).st_mode) and os.read(self._fd, 1):
+            raise BadRecord("bytes behind the legacy stream", self.offset)
+
+    def _some(self, most: int) -> bytes:
+        """Return the next bytes, at least one of them."""
+        part = os.read(self._fd, most)
+        if not part:
+            raise self._ended(most)
+        self.offset += len(part)
+        return part
+
+    def _ended(self, missing: int) -> TruncatedStream:
+        return TruncatedStream(f"file ends {missing} bytes too early", self.offset)

@@ -1,0 +1,31 @@
+"""`pyxl convert`."""
+
+from pathlib import Path
+
+import click
+
+from pyxl.cli import progress
+from pyxl.ops import interrupt
+from pyxl.ops.convert import convert_file
+
+STDOUT = 1
+
+
+@click.command("convert", short_help="Convert a checkpoint of Xen 4.2 to 4.5 to today's format.")
+@click.option("--skip-device-state", is_flag=True, help="Leave out what the device model saved: devices start afresh.")
+@progress.option
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def convert_command(skip_device_state: bool, mode: str, old: Path, new: Path) -> None:
+    """Convert OLD, a legacy checkpoint of Xen 4.2 to 4.5, to NEW, which has checksums; needs neither root nor Xen.
+
+    NEW takes its name only when it is whole and on the disk.  `-` is standard input, and standard output.  The guest's
+    config is kept; with --skip-device-state one that names qemu-traditional names today's qemu instead.
+    """
+    target = STDOUT if str(new) == "-" else new
+    interrupt.install()
+    with progress.shown(mode, lambda _: None) as report:
+        done = convert_file(old, target, report, skip_device_state=skip_device_state)
+    to = "standard output" if target == STDOUT else new
+    said = f'converted {old} ("{done.name}") to {to}: {progress.size(done.size)} in {done.seconds:.1f} s'
+    click.echo("".join(letter if letter.isprintable() else "?" for letter in said), err=target == STDOUT)

@@ -1,0 +1,113 @@
+"""The conversion journey, in the order that it happens: a legacy checkpoint becomes one of today's.
+
+Needs neither root nor Xen.
+"""
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxl.checkpoint.inflow import Inflow
+from pyxl.checkpoint.new_file import NewFile
+from pyxl.checkpoint.source import Source
+from pyxl.checkpoint.sums import RunningSums
+from pyxl.checkpoint.worker import Worker
+from pyxl.errors import PyxlError
+from pyxl.formats import trailer, xl_header
+from pyxl.formats.convert import convert
+from pyxl.formats.old_config import OldConfig
+from pyxl.formats.trailer import BLOCK
+from pyxl.model.phases import Owed, Phase
+from pyxl.ops.interrupt import held, last_chance
+from pyxl.ops.legacy import admit
+from pyxl.ops.report import Report
+from pyxl.ops.undo import Undo
+
+STDIN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A new checkpoint that is whole and durable: ``size`` in bytes, ``seconds`` that it took."""
+
+    name: str
+    size: int
+    seconds: float
+
+
+def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_state: bool = False) -> Converted:
+    """Write a legacy checkpoint (`-` is standard input) anew, to a path or a descriptor.
+
+    :raise OperationError: it failed, and the target is as it was.
+    """
+    started = time.monotonic()
+    with ExitStack() as opened, Undo(f"convert {old}") as undo:
+        undo.enter(Phase.OPEN)
+        fd = os.dup(STDIN) if str(old) == "-" else os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+        opened.callback(os.close, fd)
+        undo.enter(Phase.CHECK_FILE)
+        source = Source(fd)
+        header = xl_header.parse(source.take)
+        if header.is_v2:
+            raise PyxlError("it is no legacy checkpoint: there is nothing to convert")
+        header = admit(source, header, skip_device_state)
+
+        undo.enter(Phase.OPEN_FILE)
+        with held():
+            file = NewFile(new)
+            undo.by(Owed.FILE, lambda: _discard(file))
+
+        undo.enter(Phase.CONVERT)
+        report.step("converting")
+        if source.seekable:
+            os.lseek(fd, header.size, os.SEEK_SET)
+        inflow = Inflow(fd, header.size)
+        target = _Summed(file)
+        target.write(xl_header.encode(header.config, header.is_json))
+        shown = started
+        for piece in convert(inflow, skip_device_state):
+            target.write(piece)
+            if report.interval is not None and time.monotonic() - shown >= report.interval:
+                shown = time.monotonic()
+                report.progress(inflow.offset, source.size)
+        inflow.end()
+        config = OldConfig(header)
+        identity = trailer.identity(config.uuid, config.name, time.time(), os.uname().nodename, "", "")
+        size = target.sums.size
+        end = trailer.encode(trailer.Trailer(size, target.sums.all(), identity))
+        file.write(end)
+
+        undo.enter(Phase.COMMIT)
+        report.step("waiting for the disk")
+        report.progress(source.size, source.size)
+        syncing = Worker(file.sync)
+        syncing.start()
+        syncing.result()
+        last_chance()
+        file.commit()
+        file.close()
+    return Converted(config.name, size + len(end), time.monotonic() - started)
+
+
+class _Summed:
+    """A new file that is summed while it is written: each byte passes here anyway."""
+
+    def __init__(self, file: NewFile) -> None:
+        self._file = file
+        self.sums = RunningSums()
+
+    def write(self, piece: bytes | memoryview) -> None:
+        self._file.write(piece)
+        before = self.sums.size
+        self.sums.add(piece)
+        # Blocks that are full may go to the disk: it makes the wait at the end short.
+        self._file.start_writeback(before // BLOCK * BLOCK, self.sums.size // BLOCK * BLOCK)
+
+
+def _discard(file: NewFile) -> str | None:
+    """Close a file that does not become a checkpoint, and say so; nothing of one that has its name already."""
+    has_name = file.committed
+    file.close()
+    return None if has_name else "nothing written"
