@@ -1,4 +1,4 @@
-"""What this process gives up before it touches the stream: a checkpoint is read here by a large C library, as root.
+"""What a process gives up before it touches a stream: a checkpoint is read by a large C library, as root, or converted.
 
 Calls libc through ctypes, which is loaded anyway.  Does not know what is saved or restored.
 """
@@ -16,6 +16,8 @@ BYTES_PER_PAGE = 32
 _SIGTERM = 15
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 4, 38
 _RLIMIT_CORE, _RLIMIT_AS = 4, 9
+#: The user who owns nothing.
+_NOBODY = 65534
 _CAPABILITY_VERSION = 0x20080522
 _IPC_LOCK = 1 << 14
 #: Above what any process can have open.
@@ -52,6 +54,19 @@ def limit(host_pages: int) -> None:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)(_IPC_LOCK, _IPC_LOCK, 0, 0, 0, 0))
     _limit(_RLIMIT_AS, BASE_BYTES + BYTES_PER_PAGE * host_pages)
+
+
+def become_nobody(most: int) -> None:
+    """Give up root and all that it may, and bound the address space: for a process that has all it needs.
+
+    It must come before ``end_with_parent``: with the user the kernel forgets the signal.
+    """
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        _prctl(_SET_DUMPABLE, 0)
+    _limit(_RLIMIT_AS, most)
 
 
 def _limit(resource: int, most: int) -> None:

@@ -26,9 +26,12 @@ MAY_IMPORT = {
     "ops": {"errors", "model", "formats", "xen", "checkpoint", "dm"},
     "cli": {"errors", "model", "formats", "ops", "lab"},
     "lab": {"errors"},
-    "helper": {"errors", "formats", "xen"},
+    "helper": {"errors", "formats", "xen", "checkpoint"},
 }
-HELPER_MODULES = {"pyxl.errors", "pyxl.formats.helper_messages", "pyxl.xen.lib", "pyxl.xen.guest", "pyxl.xen"}
+HELPER_MODULES = {
+    "pyxl.errors", "pyxl.formats.helper_messages", "pyxl.xen.lib", "pyxl.xen.guest", "pyxl.xen",
+    "pyxl.checkpoint.inflow", "pyxl.formats.convert",
+}  # fmt: skip
 WIRING = Path("pyxl/cli/wiring.py")
 
 

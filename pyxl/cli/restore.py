@@ -14,24 +14,27 @@ from pyxl.ops.trust import admit
 @click.option("-p", "paused", is_flag=True, help="Leave the domain paused.")
 @click.option("-e", "no_monitor", is_flag=True, help="Leave no monitor behind: nobody acts on reboot or crash.")
 @click.option("-F", "foreground", is_flag=True, help="Be the monitor here, instead of leaving one behind.")
+@click.option("--skip-device-state", is_flag=True, help="Of a legacy checkpoint: let the devices boot afresh.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
 @wiring.dm_control_option
 @progress.option
 @click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
 @click.pass_obj
 def restore_command(
-    verbose: bool, paused: bool, no_monitor: bool, foreground: bool, dump: bool, dm_control: str | None, mode: str,
-    files: tuple[Path, ...],
+    verbose: bool, paused: bool, no_monitor: bool, foreground: bool, skip_device_state: bool, dump: bool,
+    dm_control: str | None, mode: str, files: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
     `-` is standard input.  FILE is checked before the guest runs: its framing and config before anything is built, the
     sums of its memory meanwhile.  The config in it may not run programs that are not root's own; files of this host
-    that it names are said in one line.  CONFIG, an xl.cfg file, replaces it.
+    that it names are said in one line.  CONFIG, an xl.cfg file, replaces it.  A legacy FILE, of Xen 4.2 to 4.5, is
+    converted on its way.
     """
     if len(files) > 2:
         raise click.UsageError("restore takes a FILE, or a CONFIG and a FILE")
-    with wiring.on_host("restore", verbose) as host, open_checkpoint(files[-1]) as checkpoint:
+    opened = open_checkpoint(files[-1], skip_device_state=skip_device_state)
+    with wiring.on_host("restore", verbose) as host, opened as checkpoint:
         if len(files) == 2:
             config = wiring.guest_config(files[0])
         else:

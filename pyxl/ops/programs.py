@@ -6,6 +6,7 @@ from pathlib import Path
 from pyxl.errors import PyxlError
 
 SAVE_HELPER = "pyxl-save-helper"
+CONVERT_LEGACY = "pyxl-convert-legacy"
 QEMU_DM = "pyxl-qemu-dm"
 
 

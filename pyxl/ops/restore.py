@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
+from pyxl.checkpoint.converted import ConvertedStream
 from pyxl.checkpoint.source import Source
-from pyxl.errors import UnsupportedStream, XenError
+from pyxl.errors import UsageError, XenError
 from pyxl.formats import cpu_policy, xl_header
 from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
-from pyxl.ops import programs
+from pyxl.ops import legacy, programs
 from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built, fits_this_host
 from pyxl.ops.report import Report
@@ -44,21 +45,22 @@ class Checkpoint:
     """A checkpoint that is open for restore: its ``stream`` stands at the first byte behind the header.
 
     ``is_own``: a file of root's that nobody else may write to.  ``policy`` is cpu_policy.of_stream's; None for a pipe
-    too, which can be read only once.
+    too, which can be read only once, and for a legacy stream, which has none.
     """
 
     path: Path
     is_own: bool
     header: xl_header.XlHeader
-    stream: CheckedFile | CheckedPipe
+    stream: CheckedFile | CheckedPipe | ConvertedStream
     policy: tuple[bool, CpuPolicy] | None
 
 
 @contextmanager
-def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
+def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[Checkpoint]:
     """Open a checkpoint (`-` is standard input) and check it as far as is possible before anything is built.
 
     Of a file that is its framing to its end, its trailer, and the sums of what holds the config; of a pipe its header.
+    ``skip_device_state`` is for a legacy one alone: its devices boot afresh.
 
     :raise PyxlError: there is no such file, or it is no checkpoint, or not a whole one.
     """
@@ -73,14 +75,20 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
             is_own = stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
             source = Source(fd)
             header = xl_header.parse(source.take)
-            if not header.is_v2:
-                raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "Stock xl takes it.")
-            stream = checked(source, header)
-            opened.callback(stream.close)
             policy = None
-            if source.seekable:
-                source.offset = header.size
-                policy = cpu_policy.of_stream(source.take, header.size)
+            if not header.is_v2:
+                header = legacy.admit(source, header, skip_device_state)
+                program = programs.find(programs.CONVERT_LEGACY)
+                stream: CheckedFile | CheckedPipe | ConvertedStream
+                stream = ConvertedStream(source, header.size, program, skip_device_state)
+            elif skip_device_state:
+                raise UsageError("only a legacy checkpoint's device state can be skipped, and this is none")
+            else:
+                stream = checked(source, header)
+                if source.seekable:
+                    source.offset = header.size
+                    policy = cpu_policy.of_stream(source.take, header.size)
+            opened.callback(stream.close)
         yield Checkpoint(path, is_own, header, stream, policy)
 
 

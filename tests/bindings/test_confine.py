@@ -53,6 +53,16 @@ def test_memory_beyond_the_limit_is_not_had_and_a_lower_limit_stays() -> None:
     assert confined(code.format(size=100 << 20), before=lower) == "none\n"
 
 
+@needs_root
+def test_who_becomes_nobody_has_no_rights_and_little_memory() -> None:
+    code = f"confine.keep_only(); confine.become_nobody(64 << 20)\n{HELD}\nprint(os.getgroups())"
+    said = confined(code + "\ntry: bytearray(64 << 20)\nexcept MemoryError: print('none')")
+    assert re.findall(r"[UG]id:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", said) == [("65534",) * 4] * 2
+    assert re.findall(r"Cap(?:Prm|Eff|Amb):\s+(\w+)", said) == ["0000000000000000"] * 3
+    assert re.search(r"NoNewPrivs:\s+1", said)
+    assert said.endswith("[]\nnone\n")
+
+
 def test_it_ends_with_its_toolstack_only_where_that_asked() -> None:
     code = "print(confine.end_with_parent())"
     assert confined(code) == "True\n"

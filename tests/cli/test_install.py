@@ -1,5 +1,6 @@
 """An installed pyxl: its files are where it looks for them."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.formats.legacy_streams import GUESTS
+from tests.formats.test_convert import BY_XEN
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +38,14 @@ def test_the_helper_stands_in_libexec_and_finds_its_packages(prefix: Path) -> No
     assert os.access(helper, os.X_OK)
     done = subprocess.run([sys.executable, "-IS", helper], capture_output=True, text=True)
     assert (done.returncode, done.stderr[:22]) == (2, "usage: pyxl-save-helpe")
+
+
+def test_the_converter_stands_there_and_finds_its_packages(prefix: Path) -> None:
+    converter = prefix / "libexec" / "pyxl" / "pyxl-convert-legacy"
+    done = subprocess.run([converter], capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:26]) == (2, "usage: pyxl-convert-legacy")
+    made = subprocess.run([converter, "0"], input=GUESTS["pv 32"].encode(), capture_output=True)
+    assert hashlib.md5(made.stdout).hexdigest() == BY_XEN["pv 32"]
 
 
 def test_the_device_model_s_front_stands_there_too(prefix: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_cut_file_is_refused_before_anything_is_built(xen: FakeXen, calls: lis
     [
         (b"#!/bin/sh\n" * 9, "not a checkpoint"),
         (xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 7, 0, 0), "unknown mandatory flags 0x4"),
-        (xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 1, 0, 0), "a legacy stream"),
+        (xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 1, 0, 0), "the head: the file ends within it"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(xen: FakeXen, calls: list[str], file: Path, content: bytes, said: str) -> None:
