@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pyxl.checkpoint.source import Source
 from pyxl.formats import libxc_v2, libxl_v2, trailer, walk, xl_header
 from pyxl.formats.walk import Element
-from tests.formats import streams
+from tests.formats import legacy_streams, streams
 from tests.formats.streams import encoded
 from tests.formats.test_streams import Bytes
 
@@ -20,6 +20,10 @@ NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0xFFFF, 1 << 20, 128 << 20, (128 << 20) + 1, 1 <
 GROWN = 256 << 20
 #: PAGE_DATA records of a real file that are damaged; the others are all alike.
 _PAGE_RECORDS = 3
+
+#: Legacy guests without pages to hide in.
+_LEGACY = legacy_streams.Hvm(batches=[legacy_streams.batch(0xE000_0001)], physmap=[legacy_streams.Physmap(1, 2, 3, "vga")])
+_LEGACY_PV = legacy_streams.Pv(word=4, pfns=512, guest_width=4, xsave=24, batches=[])
 
 
 class Damaged(NamedTuple):
@@ -57,6 +61,8 @@ def seeds() -> dict[str, bytes]:
         "xl.cfg": streams.summed(text),
         "pv": streams.pv_checkpoint(pv),
         "version 2": streams.checkpoint(streams.libxc_stream(2)),
+        "legacy": legacy_streams.file(_LEGACY.encode(), streams.CONFIG, is_json=True),
+        "legacy pv": legacy_streams.file(_LEGACY_PV.encode(), b"name = 'web1'\n"),
     }
 
 
@@ -82,13 +88,22 @@ def trimmed(path: Path) -> bytes:
 
 def damaged(draw: random.Random, data: bytes) -> Damaged:
     """Return the file with something wrong."""
-    source = Bytes(data)
-    elements = list(walk.elements(source.take, source.skip))
+    elements = _elements(data)
     spoilt = bytearray(data)
     for _ in range(draw.choice((1, 1, 1, 2, 5))):
         draw.choice(_WAYS)(draw, spoilt, draw.choice(elements))
     grown = draw.random() < 0.1
     return Damaged(bytes(spoilt), len(spoilt) + (draw.randrange(GROWN) if grown else 0))
+
+
+def _elements(data: bytes) -> list[Element]:
+    """Return the elements of a file; of a legacy stream, which has none, every four bytes may be one's head."""
+    source = Bytes(data)
+    header = xl_header.parse(source.take)
+    if header.is_v2:
+        source.offset = 0
+        return list(walk.elements(source.take, source.skip))
+    return [Element("legacy", walk.NO_RECORD, "", at, 8, at + 4, 4) for at in range(header.size, len(data) - 8, 4)]
 
 
 def _flip(draw: random.Random, data: bytearray, element: Element) -> None:

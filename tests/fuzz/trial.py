@@ -1,12 +1,18 @@
 """One damaged file through one command's code: an answer, in time, in little memory, and nothing that is not meant."""
 
 import contextlib
+import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pyxl.checkpoint.inflow import Inflow
+from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError
+from pyxl.formats import xl_header
+from pyxl.formats.convert import convert
+from pyxl.ops.legacy import admit
 from pyxl.ops.verify import verify
 
 #: Seconds that a file may take, and bytes that may be allocated for it.
@@ -20,8 +26,25 @@ def verdict(path: Path) -> str:
     return found.worst.value if found.worst else "clean"
 
 
+def conversion(path: Path) -> str:
+    """Convert a file to nowhere, looked over before as a restore does."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        source = Source(fd)
+        header = xl_header.parse(source.take)
+        if header.is_v2:
+            return "not legacy"
+        admit(source, header, skip_device_state=False)
+        os.lseek(fd, header.size, os.SEEK_SET)
+        for _ in convert(Inflow(fd, header.size), skip_device_state=False):
+            pass
+        return "converted"
+    finally:
+        os.close(fd)
+
+
 #: What is tried with each file: returns its answer, or raises an error that is meant for people.
-TARGETS: dict[str, Callable[[Path], str]] = {"verify": verdict}
+TARGETS: dict[str, Callable[[Path], str]] = {"verify": verdict, "convert": conversion}
 
 
 class Hang(BaseException):
