@@ -1,0 +1,106 @@
+"""Legacy checkpoints: Xen's own converter as the judge, and a guest that comes back from one.
+
+No Xen of that time is at hand: the streams are made by tests/formats/legacy_streams.py, one out of a real guest.
+"""
+
+import io
+import shlex
+import tarfile
+
+from tests.formats.legacy_streams import GUESTS, REMUS, Hvm, Pv, file
+from tests.xen.conftest import PLACE, ROOT, Dom0
+from tests.xen.test_journey import went_on
+
+HOME = f"{PLACE}/legacy"
+XEN_S = "/usr/lib/xen-4.17/bin/convert-legacy-stream"
+LIBRARY = "PYTHONPATH=/usr/lib/xen-4.17/lib/python"
+OURS = "/opt/pyxl/helper/pyxl-convert-legacy"
+REWRITE = (
+    "from tests.formats.legacy_streams import rewrite; import sys; "
+    "rewrite(open(sys.argv[1], 'rb'), open(sys.argv[2], 'wb'))"
+)
+
+
+def put(dom0: Dom0, files: dict[str, bytes]) -> None:
+    """Put files into HOME in dom0."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    dom0.lab.exec(f"mkdir -p {HOME}; tar -x -C {HOME}", input=data.getvalue(), check=True)
+
+
+def legacy_tick(dom0: Dom0) -> None:
+    """Save the guest tick, and write that anew as ``HOME/old``."""
+    sources = ("tests/__init__.py", "tests/formats/__init__.py", "tests/formats/legacy_streams.py")
+    put(dom0, {name: (ROOT / name).read_bytes() for name in sources})
+    dom0.pyxl(f"save tick {HOME}/new")
+    dom0.run(f"cd {HOME}; PYTHONPATH=/opt/pyxl:{HOME} python3 -c {shlex.quote(REWRITE)} new old; rm new")
+
+
+def test_xen_s_converter_makes_the_same_of_every_kind_of_guest(dom0: Dom0) -> None:
+    put(dom0, {name.replace(" ", "-"): guest.encode() for name, guest in GUESTS.items()})
+    for name, guest in GUESTS.items():
+        path, kind = f"{HOME}/{name.replace(' ', '-')}", "pv" if isinstance(guest, Pv) else "hvm"
+        dom0.run(f"{LIBRARY} {XEN_S} -i {path} -o {path}.xen -w {8 * guest.word} -g {kind} -f libxl")
+        dom0.run(f"{OURS} 0 < {path} | cmp - {path}.xen")
+
+
+def test_faults_of_xen_s_converter_that_pyxl_s_has_not(dom0: Dom0) -> None:
+    """As Debian 12 has it: it does not find its own library, reads no xl header, and takes one of three signatures."""
+    put(dom0, {"file": file(Hvm().encode(), b'name = "web1"\n'), "remus": Hvm(signature=REMUS).encode()})
+    how = f"-o {HOME}/out -w 64 -g hvm -f libxl"
+    lost = dom0.run(f"env -u PYTHONPATH {XEN_S} -i {HOME}/remus {how}", check=False)
+    assert (lost.status, "No module named 'xen" in lost.stderr) == (1, True)
+    header = dom0.run(f"{LIBRARY} {XEN_S} -x -i {HOME}/file {how}", check=False)
+    assert (header.status, "No xl header" in header.stderr) == (1, True)
+    remus = dom0.run(f"{LIBRARY} {XEN_S} -i {HOME}/remus {how}", check=False)
+    assert (remus.status, "Unrecognised Qemu sig" in remus.stderr) == (2, True)
+    dom0.run(f"{OURS} 0 < {HOME}/remus > {HOME}/out")
+    assert "converted" in dom0.pyxl(f"convert {HOME}/file {HOME}/new").stdout
+
+
+def test_a_guest_comes_back_from_a_legacy_checkpoint_with_its_memory(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    legacy_tick(dom0)
+    assert "restored" in dom0.pyxl(f"restore {HOME}/old").stdout
+    went_on(before, dom0.tick("tick"))
+    dom0.pyxl("destroy tick")
+    dom0.run(f"cat {HOME}/old | pyxl restore -")
+    went_on(before, dom0.tick("tick"))
+    assert dom0.left_behind() == []
+
+
+def test_the_process_that_converts_has_nothing_but_its_stream(dom0: Dom0) -> None:
+    dom0.wake("tick")
+    legacy_tick(dom0)
+    watch = (
+        "until p=$(pgrep -f '[p]yxl-convert-legacy'); do sleep 0.05; done; "
+        "until grep -q '^Uid:.65534' /proc/$p/status; do sleep 0.05; [ -d /proc/$p ] || exit; done; "
+        "grep -E '^(Uid|Groups|CapEff|CapPrm|NoNewPrivs)' /proc/$p/status; ls /proc/$p/fd | tr '\\n' ' '"
+    )
+    said = dom0.run(f"({watch}) > /root/held & pyxl restore {HOME}/old > /root/log 2>&1; s=$?; wait; cat /root/held; exit $s")
+    lines = [line.split() for line in said.stdout.splitlines()]
+    assert lines == [
+        ["Uid:", *["65534"] * 4], ["Groups:"], ["CapPrm:", "0000000000000000"], ["CapEff:", "0000000000000000"],
+        ["NoNewPrivs:", "1"], ["0", "1", "2"],
+    ]  # fmt: skip
+
+
+def test_a_guest_whose_devices_are_skipped_goes_on_with_its_memory(dom0: Dom0) -> None:
+    """Its PV drivers connect anew, and Linux gives every device back the settings that it had."""
+    before = dom0.wake("tick")
+    legacy_tick(dom0)
+    dom0.pyxl(f"restore --skip-device-state {HOME}/old")
+    went_on(before, dom0.tick("tick"))
+
+
+def test_a_converted_file_is_one_that_stock_xl_restores(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    legacy_tick(dom0)
+    dom0.pyxl(f"convert {HOME}/old {HOME}/new")
+    assert dom0.pyxl(f"verify {HOME}/new").status == 0
+    dom0.run(f"xl restore {HOME}/new")
+    went_on(before, dom0.tick("tick"))
