@@ -6,10 +6,12 @@ Numbers are of a nested emulation; the ratios are what counts.
 import os
 import shlex
 import statistics
+import tempfile
 from pathlib import Path
 
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
+from tests.bench import convert
 from tests.xen.conftest import PLACE, Dom0
 
 GUEST = "big"
@@ -68,7 +70,10 @@ def main() -> None:
                     print(f"{step:11}  {what:4}  pyxl {statistics.median(ours):6.2f} s   {other} "
                           f"{statistics.median(theirs):6.2f} s   ratio {ratio:.2f}")  # fmt: skip
         start_up(dom0)
-        lab.down()
+        with tempfile.TemporaryDirectory() as scripts:
+            convert.fetch(dom0, Path(scripts))
+            lab.down()
+            convert.bench(Path(scripts))
 
 
 def start_up(dom0: Dom0) -> None:
