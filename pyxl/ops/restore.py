@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
-from pyxl.checkpoint.converted import ConvertedStream
 from pyxl.checkpoint.source import Source
 from pyxl.errors import UsageError, XenError
 from pyxl.formats import cpu_policy, xl_header
@@ -20,12 +20,15 @@ from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
-from pyxl.ops import legacy, programs
+from pyxl.ops import programs
 from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built, fits_this_host
 from pyxl.ops.report import Report
 from pyxl.ops.settle import hold
 from pyxl.ops.undo import Undo
+
+if TYPE_CHECKING:
+    from pyxl.checkpoint.converted import ConvertedStream
 
 STDIN = 0
 
@@ -51,7 +54,7 @@ class Checkpoint:
     path: Path
     is_own: bool
     header: xl_header.XlHeader
-    stream: CheckedFile | CheckedPipe | ConvertedStream
+    stream: "CheckedFile | CheckedPipe | ConvertedStream"
     policy: tuple[bool, CpuPolicy] | None
 
 
@@ -77,10 +80,7 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
             header = xl_header.parse(source.take)
             policy = None
             if not header.is_v2:
-                header = legacy.admit(source, header, skip_device_state)
-                program = programs.find(programs.CONVERT_LEGACY)
-                stream: CheckedFile | CheckedPipe | ConvertedStream
-                stream = ConvertedStream(source, header.size, program, skip_device_state)
+                header, stream = _converted(source, header, skip_device_state)
             elif skip_device_state:
                 raise UsageError("only a legacy checkpoint's device state can be skipped, and this is none")
             else:
@@ -90,6 +90,17 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
                     policy = cpu_policy.of_stream(source.take, header.size)
             opened.callback(stream.close)
         yield Checkpoint(path, is_own, header, stream, policy)
+
+
+def _converted(
+    source: Source, header: xl_header.XlHeader, skip_device_state: bool
+) -> "tuple[xl_header.XlHeader, CheckedFile | CheckedPipe | ConvertedStream]":
+    """Return the header and stream of a legacy checkpoint; few are, and what they take is imported for them alone."""
+    from pyxl.checkpoint.converted import ConvertedStream
+    from pyxl.ops import legacy
+
+    header = legacy.admit(source, header, skip_device_state)
+    return header, ConvertedStream(source, header.size, programs.find(programs.CONVERT_LEGACY), skip_device_state)
 
 
 def restore(
