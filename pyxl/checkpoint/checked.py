@@ -12,7 +12,6 @@ from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe, write_all
 from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Worker
-from pyxl.errors import BadRecord
 from pyxl.formats import trailer, walk
 from pyxl.formats.trailer import BLOCK, Trailer
 from pyxl.formats.xl_header import XlHeader
@@ -189,8 +188,5 @@ def behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
     :raise StreamError: there is no whole one where it was promised, or anything else.
     """
     found = trailer.parse(source.take, end) if header.has_trailer else None
-    rest = source.peek(len(trailer.MAGIC))
-    # A block device goes on with what was there before; a trailer there has lost its marker.
-    if rest and (not source.is_device or rest == trailer.MAGIC):
-        raise BadRecord("bytes behind the trailer" if found else "bytes behind END without a marker", source.offset)
+    source.expect_end(found is not None)
     return found

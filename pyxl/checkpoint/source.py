@@ -2,9 +2,13 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from pyxl.checkpoint.sums import CHUNK, RunningSums
-from pyxl.errors import TruncatedStream
+from pyxl.errors import BadRecord, PyxlError, TruncatedStream
+from pyxl.formats import trailer
 
 
 class Source:
@@ -46,6 +50,27 @@ class Source:
         """Return up to ``length`` of the next bytes, none only at the end; a file keeps them to be taken."""
         return os.pread(self.fd, length, self.offset) if self.seekable else os.read(self.fd, length)
 
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly ``length`` bytes at ``offset`` of a file that can seek; the position stays.
+
+        :raise TruncatedStream: there are fewer.
+        """
+        data = os.pread(self.fd, length, offset)
+        if len(data) < length:
+            raise TruncatedStream(f"file ends {length - len(data)} bytes too early", offset + len(data))
+        return data
+
+    def expect_end(self, has_trailer: bool) -> None:
+        """See that nothing follows what was taken up to END, or to the end of the trailer behind it.
+
+        :raise BadRecord: something does.
+        """
+        rest = self.peek(len(trailer.MAGIC))
+        # A block device goes on with what was there before; a trailer there has lost its marker.
+        if rest and (not self.is_device or rest == trailer.MAGIC):
+            what = "bytes behind the trailer" if has_trailer else "bytes behind END without a marker"
+            raise BadRecord(what, self.offset)
+
     def skip(self, length: int) -> None:
         """Pass over exactly the next ``length`` bytes; on a pipe they are summed.
 
@@ -58,3 +83,21 @@ class Source:
         if self.offset + length > self.size:
             raise TruncatedStream(f"file ends {self.offset + length - self.size} bytes too early", self.size)
         self.offset += length
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Source]:
+    """Open a checkpoint to look at, here and there.
+
+    :raise PyxlError: it is no file or block device, so that nothing in it can be sought.
+    :raise OSError: it cannot be read.
+    """
+    # A pipe without a writer would be waited for.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        source = Source(fd)
+        if not source.seekable:
+            raise PyxlError(f"{path} is no file", "What comes through a pipe can be looked at once it is in a file.")
+        yield source
+    finally:
+        os.close(fd)

@@ -17,6 +17,7 @@ COMMANDS = {
     "restore": ("restore", "Restore a domain from a checkpoint file."),
     "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
     "verify": ("verify", "Check checkpoint files to their last bit."),
+    "inspect": ("inspect", "Show what is in a checkpoint."),
     "recover": ("recover", "Put right what a toolstack that died has left."),
     "list": ("domains", "List the domains of this host."),
     "destroy": ("domains", "End a domain at once."),

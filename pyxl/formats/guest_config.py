@@ -60,6 +60,26 @@ class GuestConfig:
         return str(self._created.get("type", "invalid"))
 
     @property
+    def vcpus(self) -> int:
+        """How many vcpus the guest can have; 0 where the config leaves it open."""
+        return self._number("max_vcpus")
+
+    @property
+    def target_kb(self) -> int:
+        """Memory that the guest is to have, in KiB; 0 where the config leaves it open."""
+        return self._number("target_memkb")
+
+    @property
+    def most_kb(self) -> int:
+        """Memory that the guest's balloon can be emptied to, in KiB; 0 where the config leaves it open."""
+        return self._number("max_memkb")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The config as libxl knows it."""
+        return self._document
+
+    @property
     def memory_kb(self) -> int:
         """Memory that building the guest takes, in KiB: its own and what Xen needs to translate it."""
         own = self._number("target_memkb") or self._number("max_memkb")

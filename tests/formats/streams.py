@@ -3,7 +3,8 @@
 import struct
 
 from pyxl.checkpoint.sums import RunningSums
-from pyxl.formats import libxc_v2, libxl_v2, record, trailer, xl_header
+from pyxl.formats import hvm_context, libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
+from pyxl.formats.hvm_context import Entry, Value
 
 CONFIG = b'{"c_info": {"type": "hvm", "name": "web1", "uuid": "6b1d9b2e-0000-4000-8000-000000000001"},\n "b_info": {}}\n'
 PAGE = 4096
@@ -59,3 +60,33 @@ def summed(data: bytes, identity: trailer.Identity | None = None) -> bytes:
     sums = RunningSums()
     sums.add(data)
     return data + trailer.encode(trailer.Trailer(len(data), sums.all(), identity or trailer.Identity(name="web1")))
+
+
+def context_entry(typecode: int, instance: int, **values: Value) -> Entry:
+    """Return an entry of the HVM context whose other fields are zero."""
+    zero = Entry(0, typecode, instance, bytes(hvm_context.LAYOUTS[typecode].size))
+    return zero._replace(body=hvm_context.pack(typecode, {**hvm_context.fields(zero), **values}))
+
+
+def context(vcpus: int = 1) -> bytes:
+    """Return an HVM context; vcpu N is at rip 0x1000 + N."""
+    each = range(vcpus)
+    header = context_entry(hvm_context.HEADER, 0, magic=hvm_context.MAGIC, version=1, gtsc_khz=2_600_000)
+    cpus = [context_entry(hvm_context.CPU, vcpu, rip=0x1000 + vcpu, rsp=0x2000 + vcpu, cr0=1) for vcpu in each]
+    lapics = [context_entry(hvm_context.LAPIC, vcpu) for vcpu in each]
+    return hvm_context.encode([header, *cpus, *lapics, context_entry(hvm_context.END, 0)])
+
+
+def memory(pages: dict[int, bytes | None]) -> bytes:
+    """Return a PAGE_DATA record of these gfns; None is a gfn without a page."""
+    words = tuple(gfn | (libxc_records.XTAB if page is None else 0) << 60 for gfn, page in pages.items())
+    head = libxc_records.encode_page_head(libxc_records.PageData(words))
+    return head + b"".join(page for page in pages.values() if page is not None)
+
+
+def guest(*records: bytes, vcpus: int = 1) -> bytes:
+    """Return xl's file of an HVM guest with these records of memory."""
+    tail = libxc_records.encode(libxc_v2.X86_TSC_INFO, libxc_records.TscInfo(0, 2_600_000, 0, 1))
+    tail += record.encode(libxc_v2.HVM_CONTEXT, context(vcpus))
+    tail += libxc_records.encode(libxc_v2.HVM_PARAMS, libxc_records.HvmParams(((1, 0xFEFFC), (17, 0xFEFFF))))
+    return checkpoint(libxc_stream(records=record.encode(0x10) + b"".join(records) + tail))

@@ -1,0 +1,130 @@
+"""Where the pages of a guest stand in its checkpoint, found without reading any.
+
+Knows what PAGE_DATA records say of their pages; does not know what stands in a page.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pyxl.checkpoint.source import Source
+from pyxl.errors import BadRecord
+from pyxl.formats import libxc_records
+from pyxl.formats.libxc_records import HEAD, PAGE_SIZE, PAGE_TYPES, PFN_MASK, TYPE_SHIFT, WITH_DATA, WORD, XTAB
+from pyxl.formats.walk import Element
+
+#: Words that are looked at together: libxc writes a record for every 1024.
+_PIECE = 1024
+#: Pages of a chunk of the index: a divisor of that, so that a chunk of a guest without holes is one number.
+_CHUNK = 128
+
+
+class Run(NamedTuple):
+    """``pages`` pages from ``gfn`` on, one behind the other from byte ``offset`` of the file on."""
+
+    gfn: int
+    pages: int
+    offset: int
+
+
+def runs(source: Source, element: Element) -> Iterator[Run]:
+    """Yield the pages that a PAGE_DATA record has.
+
+    :raise BadRecord: it says of its pages what cannot be.
+    """
+    head = libxc_records.page_head_size(source.read(element.body, HEAD.size), element.length, element.body)
+    words, at, end = element.body + HEAD.size, element.body + head, element.body + element.length
+    for start in range(words, at, WORD.size * _PIECE):
+        size = min(WORD.size * _PIECE, element.body + head - start)
+        for gfn, count in _runs(struct.unpack(f"<{size // WORD.size}Q", source.read(start, size)), start):
+            if at + count * PAGE_SIZE > end:
+                raise BadRecord("PAGE_DATA with fewer pages than it names", element.offset)
+            yield Run(gfn, count, at)
+            at += count * PAGE_SIZE
+    if at != end:
+        raise BadRecord("PAGE_DATA with more than the pages that it names", element.offset)
+
+
+def _runs(words: tuple[int, ...], offset: int) -> Iterator[tuple[int, int]]:
+    """Yield (gfn, count) of the pages that follow one another."""
+    first, count = words[0], 0
+    if first <= PFN_MASK and words == tuple(range(first, first + len(words))):
+        yield first, len(words)
+        return
+    if min(words) >> TYPE_SHIFT == XTAB:
+        return
+    for word in words:
+        kind, gfn = word >> TYPE_SHIFT, word & ((1 << TYPE_SHIFT) - 1)
+        if kind not in PAGE_TYPES or (gfn > PFN_MASK and kind != XTAB):
+            raise BadRecord(f"page word {word:#x}", offset)
+        if kind in WITH_DATA:
+            if count and gfn == first + count:
+                count += 1
+                continue
+            if count:
+                yield first, count
+            first, count = gfn, 1
+    if count:
+        yield first, count
+
+
+class PageIndex:
+    """Where each page of a guest stands, the last time that the stream has it.
+
+    Takes about 100 bytes for 128 pages of a guest without holes, and 1.2 KiB for 128 that came in several pieces: from
+    20 MiB to 250 MiB for a guest of 100 GiB.
+    """
+
+    def __init__(self) -> None:
+        # The offset of 128 pages that stand together, or one offset for each, 0 for none.
+        self._chunks: dict[int, int | array[int]] = {}
+
+    def add(self, run: Run) -> None:
+        """Take pages that come later in the stream than all before them."""
+        gfn, left, offset = run
+        while left:
+            number, inside = divmod(gfn, _CHUNK)
+            count = min(left, _CHUNK - inside)
+            if count == _CHUNK:
+                self._chunks[number] = offset
+            else:
+                chunk = self._offsets(number)
+                chunk[inside : inside + count] = _following(offset, count)
+                self._chunks[number] = chunk
+            gfn, left, offset = gfn + count, left - count, offset + count * PAGE_SIZE
+
+    def offset(self, gfn: int) -> int | None:
+        """Return where a page stands, None where the stream does not have it."""
+        return self._offsets(gfn // _CHUNK)[gfn % _CHUNK] or None
+
+    def runs(self) -> Iterator[Run]:
+        """Yield all pages in the order of the guest."""
+        last = Run(0, 0, 0)
+        for number in sorted(self._chunks):
+            for run in self._chunk_runs(number):
+                if run.gfn == last.gfn + last.pages and run.offset == last.offset + last.pages * PAGE_SIZE:
+                    last = Run(last.gfn, last.pages + run.pages, last.offset)
+                else:
+                    if last.pages:
+                        yield last
+                    last = run
+        if last.pages:
+            yield last
+
+    def _chunk_runs(self, number: int) -> Iterator[Run]:
+        chunk = self._chunks[number]
+        if isinstance(chunk, int):
+            yield Run(number * _CHUNK, _CHUNK, chunk)
+        else:
+            yield from (Run(number * _CHUNK + at, 1, offset) for at, offset in enumerate(chunk) if offset)
+
+    def _offsets(self, number: int) -> "array[int]":
+        chunk = self._chunks.get(number)
+        if chunk is None:
+            return array("Q", bytes(8 * _CHUNK))
+        return _following(chunk, _CHUNK) if isinstance(chunk, int) else chunk
+
+
+def _following(offset: int, count: int) -> "array[int]":
+    return array("Q", range(offset, offset + count * PAGE_SIZE, PAGE_SIZE))

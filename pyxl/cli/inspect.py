@@ -1,0 +1,66 @@
+"""`pyxl inspect`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyxl.ops.inspect import Inspection, inspect
+
+BROKEN = 1
+
+
+@click.command("inspect", short_help="Show what is in a checkpoint.")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="All of it for programs; pyxl/cli/README.md has its members.")
+@click.option("--config", "config", is_flag=True, help="The guest's config alone.")
+@click.option("--format", "form", type=click.Choice(["json", "cfg"]), help="The config's; cfg is what create takes.")
+@click.option("--zero", is_flag=True, help="Read all pages, and say how many are zero.")
+def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, zero: bool) -> int:
+    """Show of what FILE is a save, whether it is whole, and every record in it; needs neither root nor Xen.
+
+    Nothing of the guest's memory is read: `pyxl verify` does that.  A broken file is shown as far as it goes.
+    Exit status: 0 its framing is whole, 1 it is not, or cannot be read.
+    """
+    if config or form:
+        click.echo(_config(file, form or "json"), nl=False)
+        return 0
+    found = inspect(file, contents=as_json)
+    zeros = None
+    if zero:
+        from pyxl.ops.guest_memory import zero_pages
+
+        zeros = zero_pages(file)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(document(found) | {"zero_pages": zeros}, indent=2))
+    else:
+        from pyxl.cli.inspect_text import lines
+
+        for line in lines(found, zeros):
+            click.echo(line)
+    return BROKEN if found.errors else 0
+
+
+def document(found: Inspection) -> dict[str, Any]:
+    """Return an inspection in the terms of JSON."""
+    from dataclasses import asdict
+
+    return {
+        **found._asdict(),
+        "guest": found.guest._asdict(),
+        "saved": asdict(found.saved),
+        "records": [record._asdict() for record in found.records],
+    }
+
+
+def _config(file: Path, form: str) -> str:
+    from pyxl.ops.inspect import guest_config
+
+    config = guest_config(file)
+    if form == "json":
+        return config.to_json()
+    from pyxl.formats.xlcfg_writer import text
+
+    return text(config.document)

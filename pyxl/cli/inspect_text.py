@@ -1,0 +1,63 @@
+"""An inspection as lines for a person: what the checkpoint is a save of, then its records as a tree."""
+
+import json
+from collections.abc import Iterator
+
+from pyxl.cli.progress import size
+from pyxl.ops.inspect import Inspection
+
+PAGE_KIB = 4
+
+
+def lines(found: Inspection, zeros: int | None) -> Iterator[str]:
+    """Yield the lines; nothing in them commands a terminal."""
+    for name, said in _facts(found, zeros):
+        yield f"{name:9} {printable(said)}"
+    yield ""
+    yield f"{'offset':>12} {'size':>12}  record"
+    for record in found.records:
+        times = f" x{record.records}" if record.records > 1 else ""
+        indent = "  " if record.layer == "libxc" else ""
+        said = record.content
+        pages = f"  {said['pages']} pages, {said['without_data']} pfns without" if record.name == "PAGE_DATA" else ""
+        yield f"{record.offset:12} {record.size:12}  {indent}{record.layer} {record.name}{times}{pages}"
+    if found.left_out:
+        yield f"{'':27}… and {found.left_out} records more"
+
+
+def printable(text: str) -> str:
+    """Return what a file of others says with nothing that a terminal would act on."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
+    guest, saved = found.guest, found.saved
+    yield "name", "unknown" if guest.name is None else json.dumps(guest.name, ensure_ascii=False)
+    yield "uuid", guest.uuid or "none"
+    yield "type", guest.type or "unknown"
+    yield "memory", _memory(found, zeros)
+    yield "vcpus", str(guest.vcpus or "unknown")
+    if saved.saved:
+        when = saved.saved.replace("T", " ").replace("Z", " UTC")
+        yield "saved", f"{when} on {saved.host} by pyxl {saved.pyxl}"
+    else:
+        yield "saved", "the file does not say when or where"
+    versions = [f"{what} {version}" for what, version in (("Xen", saved.xen), ("qemu", saved.qemu)) if version]
+    yield "on", ", ".join(versions) or "unknown"
+    yield "size", f"{size(found.size)} ({found.size} bytes)"
+    if found.errors:
+        yield "whole", f"no: right up to byte {found.end}"
+        yield from (("", error) for error in found.errors)
+    elif found.checksums:
+        yield "whole", "its framing is; it has checksums, which `pyxl verify` compares"
+    else:
+        yield "whole", "its framing is; it has no checksums to say more"
+
+
+def _memory(found: Inspection, zeros: int | None) -> str:
+    said = f"{size(1024 * PAGE_KIB * found.pages)} in {found.pages} pages"
+    if zeros is not None:
+        said += f", {zeros} of them zero"
+    if found.guest.memory_kib:
+        said = f"{size(1024 * found.guest.memory_kib)}; saved {said}"
+    return said

@@ -1,0 +1,108 @@
+"""What the body of an element says, in the terms of JSON: numbers, names, and bit patterns in hexadecimal.
+
+Spec: README.md of this folder.  Knows which codec reads which body; does not know files, or how it will be shown.
+"""
+
+from itertools import islice
+from typing import Any
+
+from pyxl.errors import BadRecord
+from pyxl.formats import hvm_context, hvm_params, libxc_records, libxc_v2, libxl_v2, xl_header
+from pyxl.formats.hvm_context import Value
+from pyxl.formats.walk import Element
+
+#: More than Xen writes for a guest with as many vcpus as it can have.
+MAX_ENTRIES = 4096
+#: What is only counted: pages, and what has no meaning without them.
+_OPAQUE = (libxc_v2.PAGE_DATA, libxc_v2.SHARED_INFO)
+_DOMAINS = {libxc_v2.TYPE_PV: "pv", libxc_v2.TYPE_HVM: "hvm"}
+_EMULATORS = {
+    0: "unknown", libxl_v2.EMULATOR_QEMU_TRADITIONAL: "qemu-traditional",
+    libxl_v2.EMULATOR_QEMU_UPSTREAM: "qemu-upstream",
+}  # fmt: skip
+
+
+def wanted(element: Element) -> int:
+    """Return how many bytes of a body ``content`` reads: its length, or its first ones, or none."""
+    if element.layer == "libxl" and element.kind == libxl_v2.EMULATOR_CONTEXT:
+        return min(libxl_v2.EMULATOR.size, element.length)
+    if element.name in ("CONFIG", "TRAILER") or (element.layer == "libxc" and element.kind in _OPAQUE):
+        return 0
+    return element.length
+
+
+def content(element: Element, body: bytes) -> Any:
+    """Return what ``wanted`` bytes of the element's body say; None where they say nothing.
+
+    :raise StreamError: they cannot be.
+    """
+    if not body:
+        return None
+    match element.layer, element.name:
+        case "xl", "HEADER":
+            _, _, mandatory, optional, length = xl_header.HEADER.unpack(body)
+            return {"mandatory_flags": mandatory, "optional_flags": optional, "optional_length": length}
+        case "pyxl", "MARKER":
+            _, version, flags = xl_header.MARKER.unpack(body)
+            return {"version": version, "flags": flags}
+        case "libxl", "HEADER":
+            _, version, options = libxl_v2.HEADER.unpack(body)
+            return {"version": version, "options": options}
+        case "libxl", _:
+            return _emulator(element, body)
+        case "libxc", "IMAGE_HEADER":
+            return {"version": libxc_v2.IMAGE.unpack(body)[2]}
+        case "libxc", "DOMAIN_HEADER":
+            kind, shift, _, major, minor = libxc_v2.DOMAIN.unpack(body)
+            return {"type": _DOMAINS[kind], "page_shift": shift, "xen": f"{major}.{minor}"}
+        case "libxc", "HVM_CONTEXT":
+            return [_entry(entry) for entry in islice(hvm_context.decode(body, element.body), MAX_ENTRIES)]
+    return _libxc(libxc_records.decode(element.kind, body, element.body))
+
+
+def _emulator(element: Element, body: bytes) -> dict[str, Any]:
+    if len(body) < libxl_v2.EMULATOR.size:
+        raise BadRecord(f"{element.name} of {len(body)} bytes", element.body)
+    number, index = libxl_v2.EMULATOR.unpack_from(body)
+    said: dict[str, Any] = {"emulator": _EMULATORS.get(number, str(number)), "index": index}
+    if element.kind == libxl_v2.EMULATOR_XENSTORE_DATA:
+        texts = body[libxl_v2.EMULATOR.size :].decode(errors="replace").split("\0")
+        said["keys"] = dict(zip(texts[::2], texts[1::2], strict=False))
+    return said
+
+
+def _entry(entry: hvm_context.Entry) -> dict[str, Any]:
+    fields = hvm_context.fields(entry)
+    return {
+        "name": entry.name,
+        "type": entry.typecode,
+        "instance": entry.instance,
+        "offset": entry.offset,
+        "size": hvm_context.DESCRIPTOR.size + len(entry.body),
+        "fields": {name: _pattern(value) for name, value in fields.items()},
+    }
+
+
+def _libxc(found: libxc_records.Body) -> Any:
+    match found:
+        case libxc_records.HvmParams(params):
+            return {hvm_params.name(index): hex(value) for index, value in params}
+        case libxc_records.CpuidPolicy(leaves):
+            return [{name: hex(word) for name, word in leaf._asdict().items()} for leaf in leaves]
+        case libxc_records.MsrPolicy(entries):
+            return [{"index": hex(index), "flags": hex(flags), "value": hex(value)} for index, flags, value in entries]
+        case libxc_records.P2mFrames(start, end, frames):
+            return {"start": start, "end": end, "frames": len(frames)}
+        case libxc_records.VcpuBlob(vcpu, blob):
+            return {"vcpu": vcpu, "blob": blob.hex()}
+        case libxc_records.DirtyPfns(pfns):
+            return {"pfns": len(pfns)}
+        case bytes():
+            return None
+    return found._asdict()
+
+
+def _pattern(value: Value) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return [hex(each) for each in value] if isinstance(value, tuple) else hex(value)

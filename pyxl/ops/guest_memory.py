@@ -1,0 +1,53 @@
+"""A guest's memory as its checkpoint has it: which pages, and what can be seen in them without knowing the guest."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyxl.checkpoint import pages
+from pyxl.checkpoint.pages import PageIndex, Run
+from pyxl.checkpoint.source import Source, opened
+from pyxl.formats import libxc_v2, walk
+from pyxl.formats.libxc_records import PAGE_SIZE
+
+ZERO = bytes(PAGE_SIZE)
+#: Pages that are read at once.
+_AT_ONCE = 256
+
+
+def fill(index: PageIndex, source: Source) -> None:
+    """Put all pages of a checkpoint into ``index``, those before the fault where it is a broken one.
+
+    :raise StreamError: it is.
+    """
+    for element in walk.elements(source.take, source.skip):
+        if element.layer != "libxc":
+            continue
+        if element.kind == libxc_v2.VERIFY:  # what follows is there to be compared, and not to be restored
+            return
+        if element.kind == libxc_v2.PAGE_DATA:
+            for run in pages.runs(source, element):
+                index.add(run)
+
+
+def pieces(source: Source, runs: Iterator[Run]) -> Iterator[tuple[int, bytes]]:
+    """Yield (gfn, memory) for some pages at a time."""
+    for gfn, left, offset in runs:
+        while left:
+            count = min(left, _AT_ONCE)
+            yield gfn, source.read(offset, count * PAGE_SIZE)
+            gfn, left, offset = gfn + count, left - count, offset + count * PAGE_SIZE
+
+
+def zero_pages(path: Path) -> int:
+    """Return how many pages of a checkpoint are all zero; each counts once, as the guest would have it.
+
+    :raise StreamError: it is broken.
+    """
+    index = PageIndex()
+    with opened(path) as source:
+        fill(index, source)
+        return sum(
+            memory.startswith(ZERO, at)
+            for _, memory in pieces(source, index.runs())
+            for at in range(0, len(memory), PAGE_SIZE)
+        )
