@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
-from pyxl.errors import BadRecord
+from pyxl.errors import BadRecord, TruncatedStream
 from pyxl.formats import libxc_records
 from pyxl.formats.libxc_records import HEAD, PAGE_SIZE, PAGE_TYPES, PFN_MASK, TYPE_SHIFT, WITH_DATA, WORD, XTAB
 from pyxl.formats.walk import Element
@@ -32,7 +32,10 @@ def runs(source: Source, element: Element) -> Iterator[Run]:
     """Yield the pages that a PAGE_DATA record has.
 
     :raise BadRecord: it says of its pages what cannot be.
+    :raise TruncatedStream: the file ends within it.
     """
+    if element.end > source.size:
+        raise TruncatedStream("file ends within PAGE_DATA", source.size)
     head = libxc_records.page_head_size(source.read(element.body, HEAD.size), element.length, element.body)
     words, at, end = element.body + HEAD.size, element.body + head, element.body + element.length
     for start in range(words, at, WORD.size * _PIECE):

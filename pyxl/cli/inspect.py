@@ -15,17 +15,25 @@ BROKEN = 1
 @click.option("--json", "as_json", is_flag=True, help="All of it for programs; pyxl/cli/README.md has its members.")
 @click.option("--config", "config", is_flag=True, help="The guest's config alone.")
 @click.option("--format", "form", type=click.Choice(["json", "cfg"]), help="The config's; cfg is what create takes.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="PAGE", help="A page with a picture of the memory.")
 @click.option("--zero", is_flag=True, help="Read all pages, and say how many are zero.")
-def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, zero: bool) -> int:
+def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, html: Path | None, zero: bool) -> int:
     """Show of what FILE is a save, whether it is whole, and every record in it; needs neither root nor Xen.
 
-    Nothing of the guest's memory is read: `pyxl verify` does that.  A broken file is shown as far as it goes.
+    Nothing of the guest's memory is read but with --zero and --html.  A broken file is shown as far as it goes.
     Exit status: 0 its framing is whole, 1 it is not, or cannot be read.
     """
     if config or form:
         click.echo(_config(file, form or "json"), nl=False)
         return 0
-    found = inspect(file, contents=as_json)
+    found = inspect(file, contents=as_json or html is not None)
+    if html:
+        from pyxl.cli import inspect_page
+        from pyxl.ops.output import output
+
+        with output(html, file) as out:
+            out.write(inspect_page.html(file, found))
+        return BROKEN if found.errors else 0
     zeros = None
     if zero:
         from pyxl.ops.guest_memory import zero_pages

@@ -11,8 +11,10 @@ PAGE_KIB = 4
 
 def lines(found: Inspection, zeros: int | None) -> Iterator[str]:
     """Yield the lines; nothing in them commands a terminal."""
-    for name, said in _facts(found, zeros):
+    for name, said in facts(found, zeros):
         yield f"{name:9} {printable(said)}"
+    for error in found.errors:
+        yield f"{'':9} {printable(error)}"
     yield ""
     yield f"{'offset':>12} {'size':>12}  record"
     for record in found.records:
@@ -30,7 +32,8 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
+def facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
+    """Yield what a person wants to know first, by name, as the file has it; ``zeros`` is None where nobody counted."""
     guest, saved = found.guest, found.saved
     yield "name", "unknown" if guest.name is None else json.dumps(guest.name, ensure_ascii=False)
     yield "uuid", guest.uuid or "none"
@@ -47,7 +50,6 @@ def _facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
     yield "size", f"{size(found.size)} ({found.size} bytes)"
     if found.errors:
         yield "whole", f"no: right up to byte {found.end}"
-        yield from (("", error) for error in found.errors)
     elif found.checksums:
         yield "whole", "its framing is; it has checksums, which `pyxl verify` compares"
     else:

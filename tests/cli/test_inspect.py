@@ -134,6 +134,28 @@ def test_a_name_cannot_command_the_terminal(file: Path) -> None:
         assert pyxl("inspect", *arguments, str(file)).stdout.replace("\n", "").isprintable()
 
 
+def test_the_page_stands_alone_and_takes_every_text_as_text(file: Path, tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script><!--\u202e"
+    config = json.dumps({"c_info": {"name": evil, "type": evil}, "b_info": {evil: evil}}).encode()
+    data = xl_header.encode(config) + GUEST[GUEST.index(libxl_v2.start()) :]
+    file.write_bytes(streams.summed(data, trailer.Identity(host=evil, saved="x")))
+    assert pyxl("inspect", "--html", str(tmp_path / "page"), str(file)).returncode == 0
+    page = (tmp_path / "page").read_text()
+    assert page.count("<script") == page.count("</script") == 2
+    assert "<!--" not in page and "\u202e" not in page
+    assert "//" not in page.replace("// ", "") and "default-src 'none'" in page
+    document = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert document["title"] == evil.replace("\u202e", "?")
+    assert document["map"]["kinds"] == [["data", 1], ["zero", 2], ["ballooned", 0]]
+    assert [part["note"] for part in document["sections"][1]["parts"]] == ["16-bit, rip 0x1000", "16-bit, rip 0x1001"]
+
+
+def test_the_page_does_not_replace_the_checkpoint(file: Path) -> None:
+    file.write_bytes(GUEST)
+    assert "is the checkpoint itself" in pyxl("inspect", "--html", str(file), str(file)).stderr
+    assert file.read_bytes() == GUEST
+
+
 def test_a_claim_costs_no_memory(file: Path) -> None:
     start = GUEST[: len(xl_header.encode(streams.CONFIG)) - xl_header.MARKER.size] + libxl_v2.start()
     image = streams.libxc_stream(records=record.encode(0x10))[:-8]

@@ -1,0 +1,43 @@
+"""One self-contained HTML page out of what a command has found: facts, a picture of memory, tables.
+
+The page's script builds all of it out of one JSON document, text as text; it loads nothing from anywhere.
+"""
+
+import json
+from importlib import resources
+from string import Template
+from typing import Any
+
+from pyxl.ops.memory_map import MemoryMap
+
+
+def render(document: dict[str, Any]) -> bytes:
+    """Return the page.
+
+    ``document`` has ``title``, ``subtitle``, ``verdicts`` as (good, text), ``facts`` as (name, value), ``map`` or None,
+    ``sections`` and ``footer``.  A section has ``title`` and, where there is something: ``strip`` as (layer, name,
+    bytes), ``text``, ``columns`` as (name, class) with ``rows``, and ``parts`` to be opened, with ``title``, ``note``
+    and ``groups`` of (title, rows).
+    """
+    files = resources.files("pyxl.cli.page")
+    # In a script only "</script" and "<!--" would end or change what is read.
+    data = json.dumps(_printable(document)).replace("<", "\\u003c")
+    parts = {name: (files / f"page.{name}").read_text() for name in ("css", "js")}
+    return Template((files / "page.html").read_text()).substitute(parts, data=data).encode()
+
+
+def memory(title: str, found: MemoryMap) -> dict[str, Any]:
+    """Return the ``map`` of a document."""
+    regions = [(region.gfn, region.cells) for region in found.regions]
+    return {"title": title, "kinds": found.kinds, "shift": found.shift, "regions": regions}
+
+
+def _printable(value: Any) -> Any:
+    """Return a document whose texts turn no line around and hide nothing."""
+    if isinstance(value, str):
+        return "".join(letter if letter.isprintable() else "?" for letter in value)
+    if isinstance(value, list | tuple):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _printable(each) for name, each in value.items()}
+    return value
