@@ -48,7 +48,7 @@ class NewFile:
             if self.fd < 0:
                 self.fd = self._create()
             if os.isatty(self.fd):
-                raise PyxlError("a checkpoint is not for a terminal", "Name a file, or send it to a pipe.")
+                raise PyxlError("a guest's state is not for a terminal", "Name a file, or send it to a pipe.")
         except BaseException:
             self.close()
             raise

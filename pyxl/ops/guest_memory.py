@@ -1,6 +1,7 @@
 """A guest's memory as its checkpoint has it: which pages, and what can be seen in them without knowing the guest."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 from pyxl.checkpoint import pages
@@ -38,6 +39,15 @@ def pieces(source: Source, runs: Iterator[Run]) -> Iterator[tuple[int, bytes]]:
             gfn, left, offset = gfn + count, left - count, offset + count * PAGE_SIZE
 
 
+def zero_groups(memory: bytes) -> Iterator[tuple[bool, int, int]]:
+    """Yield (are they zero, byte that they start at, pages) for the pages of ``memory`` that follow one another."""
+    at = 0
+    for is_zero, some in groupby(memory.startswith(ZERO, start) for start in range(0, len(memory), PAGE_SIZE)):
+        pages = len(list(some))
+        yield is_zero, at, pages
+        at += pages * PAGE_SIZE
+
+
 def zero_pages(path: Path) -> int:
     """Return how many pages of a checkpoint are all zero; each counts once, as the guest would have it.
 
@@ -46,8 +56,5 @@ def zero_pages(path: Path) -> int:
     index = PageIndex()
     with opened(path) as source:
         fill(index, source)
-        return sum(
-            memory.startswith(ZERO, at)
-            for _, memory in pieces(source, index.runs())
-            for at in range(0, len(memory), PAGE_SIZE)
-        )
+        groups = (group for _, memory in pieces(source, index.runs()) for group in zero_groups(memory))
+        return sum(pages for is_zero, _, pages in groups if is_zero)

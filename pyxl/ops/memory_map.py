@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from heapq import merge
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from pyxl.checkpoint.pages import PageIndex
 from pyxl.checkpoint.source import opened
 from pyxl.errors import StreamError
 from pyxl.formats.libxc_records import PAGE_SIZE
-from pyxl.ops.guest_memory import ZERO, fill, pieces
+from pyxl.ops.guest_memory import fill, pieces, zero_groups
 
 MAX_CELLS = 1 << 17
 MAX_REGIONS = 24
@@ -58,10 +57,8 @@ def guest_map(path: Path, config: dict[str, Any] | None) -> MemoryMap:
         ram = list(_ram(config or {}))
         canvas = Canvas(merge(((run.gfn, run.gfn + run.pages) for run in index.runs()), ram))
         for gfn, memory in pieces(source, index.runs()):
-            for is_zero, some in groupby(memory.startswith(ZERO, at) for at in range(0, len(memory), PAGE_SIZE)):
-                pages = len(list(some))
-                canvas.add(int(is_zero), gfn, pages)
-                gfn += pages
+            for is_zero, at, pages in zero_groups(memory):
+                canvas.add(int(is_zero), gfn + at // PAGE_SIZE, pages)
     canvas.fill(2, ram)
     return canvas.map(("data", "zero", "ballooned"))
 
