@@ -18,6 +18,7 @@ COMMANDS = {
     "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
     "verify": ("verify", "Check checkpoint files to their last bit."),
     "inspect": ("inspect", "Show what is in a checkpoint."),
+    "diff": ("diff", "Show what differs between two checkpoints."),
     "extract": ("extract", "Take memory, a page or device state out of a checkpoint."),
     "recover": ("recover", "Put right what a toolstack that died has left."),
     "list": ("domains", "List the domains of this host."),

@@ -19,6 +19,8 @@ DEFAULT_ACTION = "destroy"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 #: libxl keeps numbers in 64 bits at most.
 _MAX_NUMBER = (1 << 63) - 1
+#: Far more than libxl's own; what walks through a config need not guard its own depth.
+_MAX_DEPTH = 32
 _HOST_FILES = ("kernel", "ramdisk", "device_model", "bootloader")
 
 
@@ -32,7 +34,7 @@ class GuestConfig:
         try:
             document = json.loads(text)
             created, build = document["c_info"], document["b_info"]
-            if not isinstance(created, dict) or not isinstance(build, dict):
+            if not isinstance(created, dict) or not isinstance(build, dict) or _is_deeper(document, _MAX_DEPTH):
                 raise TypeError
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UsageError(f"{origin}: the guest's config is not one that libxl writes") from error
@@ -167,3 +169,11 @@ class GuestConfig:
     def _number(self, key: str) -> int:
         value = self._build.get(key)
         return value if isinstance(value, int) and 0 <= value <= _MAX_NUMBER else 0
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Return whether lists and objects of ``value`` stand within each other more than ``depth`` times."""
+    if not isinstance(value, dict | list):
+        return False
+    each = value.values() if isinstance(value, dict) else value
+    return not depth or any(_is_deeper(inner, depth - 1) for inner in each)

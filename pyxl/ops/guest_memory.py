@@ -12,7 +12,7 @@ from pyxl.formats.libxc_records import PAGE_SIZE
 
 ZERO = bytes(PAGE_SIZE)
 #: Pages that are read at once.
-_AT_ONCE = 256
+AT_ONCE = 256
 
 
 def fill(index: PageIndex, source: Source) -> None:
@@ -34,7 +34,7 @@ def pieces(source: Source, runs: Iterator[Run]) -> Iterator[tuple[int, bytes]]:
     """Yield (gfn, memory) for some pages at a time."""
     for gfn, left, offset in runs:
         while left:
-            count = min(left, _AT_ONCE)
+            count = min(left, AT_ONCE)
             yield gfn, source.read(offset, count * PAGE_SIZE)
             gfn, left, offset = gfn + count, left - count, offset + count * PAGE_SIZE
 

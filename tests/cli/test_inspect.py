@@ -115,6 +115,13 @@ def test_the_config_comes_as_json_and_as_xl_cfg(file: Path) -> None:
     assert parse([("again", pyxl("inspect", "--config", "--format", "cfg", str(file)).stdout)]) == config
 
 
+def test_a_config_that_is_nested_without_end_is_refused(file: Path) -> None:
+    for depth in (40, 900, 100_000):
+        config = b'{"c_info": {"name": "x"}, "b_info": ' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+        file.write_bytes(xl_header.encode(config) + GUEST[GUEST.index(libxl_v2.start()) :])
+        assert "is not one that libxl writes" in inspect(file).errors[0]
+
+
 def test_a_text_config_is_understood(file: Path) -> None:
     text = b'name = "old"; type = "hvm"; memory = 64; vcpus = 3'
     block = xl_header.LENGTH.pack(len(text)) + text

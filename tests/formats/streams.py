@@ -1,6 +1,7 @@
 """Small whole checkpoints, made from declarations; real ones come from the lab."""
 
 import struct
+from collections.abc import Mapping
 
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.formats import hvm_context, libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
@@ -77,7 +78,7 @@ def context(vcpus: int = 1) -> bytes:
     return hvm_context.encode([header, *cpus, *lapics, context_entry(hvm_context.END, 0)])
 
 
-def memory(pages: dict[int, bytes | None]) -> bytes:
+def memory(pages: Mapping[int, bytes | None]) -> bytes:
     """Return a PAGE_DATA record of these gfns; None is a gfn without a page."""
     words = tuple(gfn | (libxc_records.XTAB if page is None else 0) << 60 for gfn, page in pages.items())
     head = libxc_records.encode_page_head(libxc_records.PageData(words))
