@@ -75,8 +75,8 @@ def _runs(words: tuple[int, ...], offset: int) -> Iterator[tuple[int, int]]:
 class PageIndex:
     """Where each page of a guest stands, the last time that the stream has it.
 
-    Takes about 100 bytes for 128 pages of a guest without holes, and 1.2 KiB for 128 that came in several pieces: from
-    20 MiB to 250 MiB for a guest of 100 GiB.
+    Takes about 140 bytes for 128 pages that came in one piece, and 1.2 KiB for 128 that did not: from 30 MiB to 250 MiB
+    for a guest of 100 GiB.
     """
 
     def __init__(self) -> None:
@@ -119,8 +119,17 @@ class PageIndex:
         chunk = self._chunks[number]
         if isinstance(chunk, int):
             yield Run(number * _CHUNK, _CHUNK, chunk)
-        else:
-            yield from (Run(number * _CHUNK + at, 1, offset) for at, offset in enumerate(chunk) if offset)
+            return
+        first = pages = 0
+        for at, offset in enumerate(chunk):
+            if pages and offset == chunk[first] + pages * PAGE_SIZE:
+                pages += 1
+                continue
+            if pages:
+                yield Run(number * _CHUNK + first, pages, chunk[first])
+            first, pages = at, 1 if offset else 0
+        if pages:
+            yield Run(number * _CHUNK + first, pages, chunk[first])
 
     def _offsets(self, number: int) -> "array[int]":
         chunk = self._chunks.get(number)

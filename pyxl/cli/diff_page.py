@@ -21,11 +21,11 @@ def html(a: Path, b: Path, found: Difference) -> bytes:
         "verdicts": [],
         "facts": [
             ("pages", said(found.pages)),
-            ("records that differ", str(len(found.records))),
-            ("members of the config that differ", str(len(found.config))),
+            ("records", f"{len(found.records)} differ"),
+            ("config", f"{len(found.config)} members differ"),
         ],
         "map": page.memory("Where memory differs", found.picture) if found.picture else None,
-        "sections": [*_ranges(found), *_records(found), *_values("The guest's config", found.config)],
+        "sections": [*_records(found), *_values("The guest's config", found.config), *_ranges(found)],
         "footer": f"pyxl {__version__}",
     }
     return page.render(document)
