@@ -66,8 +66,9 @@ def _emulator(element: Element, body: bytes) -> dict[str, Any]:
     number, index = libxl_v2.EMULATOR.unpack_from(body)
     said: dict[str, Any] = {"emulator": _EMULATORS.get(number, str(number)), "index": index}
     if element.kind == libxl_v2.EMULATOR_XENSTORE_DATA:
-        texts = body[libxl_v2.EMULATOR.size :].decode(errors="replace").split("\0")
-        said["keys"] = dict(zip(texts[::2], texts[1::2], strict=False))
+        texts = body[libxl_v2.EMULATOR.size :].split(b"\0", 2 * MAX_ENTRIES)
+        pairs = zip(texts[::2], texts[1 : 2 * MAX_ENTRIES : 2], strict=False)
+        said["keys"] = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in pairs}
     return said
 
 
@@ -86,11 +87,11 @@ def _entry(entry: hvm_context.Entry) -> dict[str, Any]:
 def _libxc(found: libxc_records.Body) -> Any:
     match found:
         case libxc_records.HvmParams(params):
-            return {hvm_params.name(index): hex(value) for index, value in params}
+            return {hvm_params.name(index): hex(value) for index, value in params[:MAX_ENTRIES]}
         case libxc_records.CpuidPolicy(leaves):
-            return [{name: hex(word) for name, word in leaf._asdict().items()} for leaf in leaves]
+            return [{name: hex(word) for name, word in leaf._asdict().items()} for leaf in leaves[:MAX_ENTRIES]]
         case libxc_records.MsrPolicy(entries):
-            return [{"index": hex(index), "flags": hex(flags), "value": hex(value)} for index, flags, value in entries]
+            return [{name: hex(word) for name, word in entry._asdict().items()} for entry in entries[:MAX_ENTRIES]]
         case libxc_records.P2mFrames(start, end, frames):
             return {"start": start, "end": end, "frames": len(frames)}
         case libxc_records.VcpuBlob(vcpu, blob):

@@ -116,7 +116,7 @@ def _notes(source: Source) -> bytes:
     if element is None or element.length > _MOST_CONTEXT:
         return b""
     entries = hvm_context.decode(source.read(element.body, element.length), element.body)
-    return b"".join(elf_core.note(vcpu.number, vcpu.registers) for vcpu in of_context(list(entries)))
+    return b"".join(elf_core.note(vcpu.number, vcpu.registers) for vcpu in of_context(entries))
 
 
 def _ranges(index: PageIndex) -> Iterator[tuple[int, int]]:

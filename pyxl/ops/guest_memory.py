@@ -1,12 +1,14 @@
 """A guest's memory as its checkpoint has it: which pages, and what can be seen in them without knowing the guest."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
 from pyxl.checkpoint import pages
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.checkpoint.source import Source, opened
+from pyxl.errors import StreamError
 from pyxl.formats import libxc_v2, walk
 from pyxl.formats.libxc_records import PAGE_SIZE
 
@@ -49,12 +51,13 @@ def zero_groups(memory: bytes) -> Iterator[tuple[bool, int, int]]:
 
 
 def zero_pages(path: Path) -> int:
-    """Return how many pages of a checkpoint are all zero; each counts once, as the guest would have it.
+    """Return how many pages of a checkpoint are all zero, up to its fault where it is broken.
 
-    :raise StreamError: it is broken.
+    Each counts once, as the guest would have it.
     """
     index = PageIndex()
     with opened(path) as source:
-        fill(index, source)
+        with suppress(StreamError):
+            fill(index, source)
         groups = (group for _, memory in pieces(source, index.runs()) for group in zero_groups(memory))
         return sum(pages for is_zero, _, pages in groups if is_zero)

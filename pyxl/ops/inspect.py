@@ -14,6 +14,8 @@ from pyxl.formats.walk import NO_RECORD, Element
 MAX_RECORDS = 10_000
 #: Bytes of bodies that are looked into, in all.
 MAX_CONTENT = 2 << 20
+#: After so many bodies that cannot be, no more are looked into.
+MAX_ERRORS = 100
 
 
 class Record(NamedTuple):
@@ -208,6 +210,8 @@ class _Inspector:
             return content.content(element, self._source.read(element.body, size))
         except StreamError as error:
             self._errors.append(str(error))
+            if len(self._errors) >= MAX_ERRORS:
+                self._room = 0
             return None
 
     def _guest(self, config: GuestConfig | None) -> Guest:

@@ -1,16 +1,20 @@
 """The vcpus of an HVM guest, as its checkpoint has them: their registers, and what those mean."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import opened
 from pyxl.formats import hvm_context, hvm_state
+from pyxl.formats.content import MAX_ENTRIES
 from pyxl.formats.hvm_context import Entry, Value
 from pyxl.formats.hvm_state import Segment
 from pyxl.ops.inspect import MAX_CONTENT, Inspection
 
-#: More than an HVM guest of Xen can have.
-MAX_VCPUS = 1024
+#: As many as Xen gives an HVM guest.
+MAX_VCPUS = 128
 
 
 class Vcpu(NamedTuple):
@@ -33,25 +37,31 @@ def vcpus(path: Path, found: Inspection) -> list[Vcpu]:
         if record.name == "HVM_CONTEXT" and record.length <= MAX_CONTENT:
             with opened(path) as source:
                 context = source.read(record.body, record.length)
-            return of_context(list(hvm_context.decode(context, record.body)))
+            return of_context(hvm_context.decode(context, record.body))
     return []
 
 
-def of_context(entries: list[Entry]) -> list[Vcpu]:
+def of_context(entries: Iterable[Entry]) -> list[Vcpu]:
     """Return the vcpus that an HVM context has."""
-    lapics = {entry.instance: entry for entry in entries if entry.typecode == hvm_context.LAPIC_REGS}
-    found = []
-    for entry in [entry for entry in entries if entry.typecode == hvm_context.CPU][:MAX_VCPUS]:
-        fields: dict[str, Value] = hvm_context.fields(entry)
-        lapic = lapics.get(entry.instance)
-        found.append(
-            Vcpu(
-                entry.instance,
-                hvm_state.mode(fields),
-                {name: value for name, value in fields.items() if isinstance(value, int)},
-                hvm_state.segments(fields),
-                hvm_state.lapic(lapic) if lapic else {},
-                hvm_state.clocks(entries, entry.instance),
-            )
-        )
-    return found
+    header: list[Entry] = []
+    by_vcpu: defaultdict[int, dict[int, Entry]] = defaultdict(dict)
+    for entry in islice(entries, MAX_ENTRIES):
+        if entry.typecode == hvm_context.HEADER:
+            header = [entry]
+        else:
+            by_vcpu[entry.instance][entry.typecode] = entry
+    each = ((number, found) for number, found in by_vcpu.items() if hvm_context.CPU in found)
+    return [_vcpu(number, found, [*header, *found.values()]) for number, found in islice(each, MAX_VCPUS)]
+
+
+def _vcpu(number: int, found: dict[int, Entry], entries: list[Entry]) -> Vcpu:
+    fields: dict[str, Value] = hvm_context.fields(found[hvm_context.CPU])
+    lapic = found.get(hvm_context.LAPIC_REGS)
+    return Vcpu(
+        number,
+        hvm_state.mode(fields),
+        {name: value for name, value in fields.items() if isinstance(value, int)},
+        hvm_state.segments(fields),
+        hvm_state.lapic(lapic) if lapic else {},
+        hvm_state.clocks(entries, number),
+    )
