@@ -5,7 +5,6 @@ Does not know how the picture is drawn.
 
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from heapq import merge
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,18 +47,22 @@ class MemoryMap(NamedTuple):
 def guest_map(path: Path, config: dict[str, Any] | None) -> MemoryMap:
     """Return the map of a checkpoint, up to its fault where it is broken: data, zero, and ballooned out.
 
-    Ballooned is what the config gives as RAM and the stream has no page for.
+    Ballooned is what the config gives as RAM and a whole stream has no page for.
     """
     index = PageIndex()
     with opened(path) as source:
-        with suppress(StreamError):
+        try:
             fill(index, source)
+            is_whole = True
+        except StreamError:
+            is_whole = False
         ram = list(_ram(config or {}))
         canvas = Canvas(merge(((run.gfn, run.gfn + run.pages) for run in index.runs()), ram))
         for gfn, memory in pieces(source, index.runs()):
             for is_zero, at, pages in zero_groups(memory):
                 canvas.add(int(is_zero), gfn + at // PAGE_SIZE, pages)
-    canvas.fill(2, ram)
+    if is_whole:
+        canvas.fill(2, ram)
     return canvas.map(("data", "zero", "ballooned"))
 
 

@@ -71,3 +71,8 @@ def test_the_lab_s_files_are_installed(prefix: Path) -> None:
     for folder in ("guest", "host"):
         installed = {path.name for path in (lab / folder).iterdir()}
         assert installed == {path.name for path in (ROOT / "pyxl" / "lab" / folder).iterdir()}
+
+
+def test_the_pages_parts_are_installed(prefix: Path) -> None:
+    page = next(prefix.glob("lib/python3*/site-packages/pyxl/cli/page"))
+    assert {"page.html", "page.css", "page.js"} <= {path.name for path in page.iterdir()}
