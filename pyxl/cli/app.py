@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from pyxl import __version__
+from pyxl.cli.printable import printable
 from pyxl.errors import PyxlError
 
 # Command name -> (module that holds it, its line in `pyxl --help`).  A module is imported only when its
@@ -84,7 +85,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     except PyxlError as error:
         if error.traceback:
             raise
-        print(f"pyxl: {error}", file=sys.stderr)
+        # A config or checkpoint of others may be quoted in it.
+        print("\n".join(map(printable, f"pyxl: {error}".split("\n"))), file=sys.stderr)
         if error.hint:
             print(f"      {error.hint}", file=sys.stderr)
         return error.exit_status

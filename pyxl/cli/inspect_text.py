@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from pyxl.cli.printable import printable
 from pyxl.cli.progress import size
 from pyxl.ops.inspect import Inspection
 
@@ -25,11 +26,6 @@ def lines(found: Inspection, zeros: int | None) -> Iterator[str]:
         yield f"{record.offset:12} {record.size:12}  {indent}{record.layer} {record.name}{times}{pages}"
     if found.left_out:
         yield f"{'':27}… and {found.left_out} records more"
-
-
-def printable(text: str) -> str:
-    """Return what a file of others says with nothing that a terminal would act on."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pyxl.cli import progress
+from pyxl.cli.printable import printable
 from pyxl.formats.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.trailer import Trailer
 from pyxl.ops.verify import Verdict, verify
@@ -46,7 +47,7 @@ def _verified(path: Path) -> Verdict:
 
 
 def _lines(verdict: Verdict) -> list[str]:
-    lines = [_printable(str(finding)) for finding in verdict.findings if finding.severity is not UNKNOWN]
+    lines = [printable(str(finding)) for finding in verdict.findings if finding.severity is not UNKNOWN]
     if verdict.unlisted:
         lines.append(f"{verdict.unlisted} more")
     if verdict.trailer and verdict.worst is not BROKEN:
@@ -73,9 +74,4 @@ def _whole(found: Trailer) -> str:
     versions = [f"{what} {version}" for what, version in (("Xen", by.xen), ("qemu", by.qemu)) if version]
     if versions:
         said += f" ({', '.join(versions)})"
-    return _printable(said)
-
-
-def _printable(text: str) -> str:
-    """Return the text for a terminal: a file of others may say anything."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable(said)

@@ -115,6 +115,14 @@ def test_the_config_comes_as_json_and_as_xl_cfg(file: Path) -> None:
     assert parse([("again", pyxl("inspect", "--config", "--format", "cfg", str(file)).stdout)]) == config
 
 
+def test_what_is_quoted_of_a_config_cannot_command_the_terminal(file: Path) -> None:
+    text = b"name = 'x'; type = 'hvm'; disk = ['\x1b[2J']"
+    block = xl_header.LENGTH.pack(len(text)) + text
+    file.write_bytes(xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 2, 0, len(block)) + block)
+    said = pyxl("inspect", "--config", str(file)).stderr
+    assert 'disk "?[2J": it names no vdev' in said and said.strip().isprintable()
+
+
 def test_a_config_that_is_nested_without_end_is_refused(file: Path) -> None:
     for depth in (40, 900, 100_000):
         config = b'{"c_info": {"name": "x"}, "b_info": ' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"

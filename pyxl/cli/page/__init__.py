@@ -8,6 +8,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from pyxl.cli.printable import printable
 from pyxl.ops.memory_map import MemoryMap
 
 
@@ -35,7 +36,7 @@ def memory(title: str, found: MemoryMap) -> dict[str, Any]:
 def _printable(value: Any) -> Any:
     """Return a document whose texts turn no line around and hide nothing."""
     if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else "?" for letter in value)
+        return printable(value)
     if isinstance(value, list | tuple):
         return [_printable(each) for each in value]
     if isinstance(value, dict):
