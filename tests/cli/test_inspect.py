@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyxl.cli.inspect import document
 from pyxl.cli.inspect_text import lines
-from pyxl.formats import hvm_context, libxl_v2, record, trailer, xl_header
+from pyxl.formats import hvm_context, libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
 from pyxl.formats.xlcfg import parse
 from pyxl.ops.inspect import MAX_RECORDS, inspect
 from tests.cli.test_cli import pyxl
@@ -64,6 +64,22 @@ def test_json_has_all_of_it(file: Path) -> None:
     assert [(cpu["instance"], cpu["fields"]["rip"]) for cpu in cpus] == [(0, "0x1000"), (1, "0x1001")]
     assert by_name["EMULATOR_CONTEXT"]["content"] == {"emulator": "qemu-upstream", "index": 0}
     assert sum(each["size"] for each in found["records"]) == len(GUEST)
+
+
+def test_a_pv_guest_s_records_are_told_too(file: Path) -> None:
+    bodies: dict[int, libxc_records.Body] = {
+        libxc_v2.X86_PV_INFO: libxc_records.PvInfo(8, 4), libxc_v2.X86_PV_P2M_FRAMES: libxc_records.P2mFrames(0, 511, (7,)),
+        libxc_v2.X86_PV_VCPU_BASIC: libxc_records.VcpuBlob(1, b"\xab\xcd"),
+    }  # fmt: skip
+    records = b"".join(libxc_records.encode(kind, body) for kind, body in bodies.items())
+    stream = streams.libxc_stream(records=record.encode(0x10) + records)
+    hvm, pv = (libxc_v2.DOMAIN.pack(kind, 12, 0, 4, 17) for kind in (libxc_v2.TYPE_HVM, libxc_v2.TYPE_PV))
+    file.write_bytes(streams.checkpoint(stream.replace(hvm, pv)))
+    contents = {each["name"]: each["content"] for each in said(file)["records"]}
+    assert contents["DOMAIN_HEADER"]["type"] == "pv"
+    assert (contents["X86_PV_INFO"]["width"], contents["X86_PV_INFO"]["levels"]) == (8, 4)
+    assert contents["X86_PV_P2M_FRAMES"] == {"start": 0, "end": 511, "frames": 1}
+    assert contents["X86_PV_VCPU_BASIC"] == {"vcpu": 1, "blob": "abcd"}
 
 
 def test_a_cut_file_is_shown_as_far_as_it_goes(file: Path) -> None:
