@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from pyxl import __version__
-from pyxl.cli.printable import printable
+from pyxl.cli.words import printable
 from pyxl.errors import PyxlError
 
 # Command name -> (module that holds it, its line in `pyxl --help`).  A module is imported only when its

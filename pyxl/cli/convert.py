@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pyxl.cli import progress
+from pyxl.cli.words import size
 from pyxl.ops import interrupt
 from pyxl.ops.convert import convert_file
 
@@ -27,5 +28,5 @@ def convert_command(skip_device_state: bool, mode: str, old: Path, new: Path) ->
     with progress.shown(mode, lambda _: None) as report:
         done = convert_file(old, target, report, skip_device_state=skip_device_state)
     to = "standard output" if target == STDOUT else new
-    said = f'converted {old} ("{done.name}") to {to}: {progress.size(done.size)} in {done.seconds:.1f} s'
+    said = f'converted {old} ("{done.name}") to {to}: {size(done.size)} in {done.seconds:.1f} s'
     click.echo("".join(letter if letter.isprintable() else "?" for letter in said), err=target == STDOUT)

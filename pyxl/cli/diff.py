@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pyxl.cli.printable import printable
+from pyxl.cli.words import printable
 from pyxl.errors import PyxlError, UsageError
 from pyxl.ops.diff import CHANGED, ONLY_A, ONLY_B, SAME, Difference, Member, diff
 

@@ -46,8 +46,7 @@ def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, h
     else:
         from pyxl.cli.inspect_text import lines
 
-        for line in lines(found, zeros):
-            click.echo(line)
+        click.echo("\n".join(lines(found, zeros)))
     return BROKEN if found.errors else 0
 
 

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from pyxl.cli.printable import printable
-from pyxl.cli.progress import size
+from pyxl.cli.words import printable, size
 from pyxl.ops.inspect import Inspection
 
 PAGE_KIB = 4

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pyxl.cli.words import size
 from pyxl.ops.report import Report
 
 if TYPE_CHECKING:
@@ -117,12 +118,3 @@ def _rich_bar() -> "tuple[Progress, TaskID]":
         TimeRemainingColumn(), console=Console(stderr=True), transient=True,
     )  # fmt: skip
     return bar, bar.add_task("starting", total=None)
-
-
-def size(count: float) -> str:
-    """Return a number of bytes for a person: "545 MiB"."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            break
-        count /= 1024
-    return f"{count:.0f} {unit}" if unit in ("B", "KiB") or count >= 100 else f"{count:.1f} {unit}"

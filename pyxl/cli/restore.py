@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pyxl.cli import progress, wiring
+from pyxl.cli.words import size
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.ops.restore import Checkpoint, open_checkpoint, restore
 from pyxl.ops.trust import admit
@@ -50,7 +51,7 @@ def restore_command(
             done = restore(
                 host.xen, host.store, wiring.open_dm, checkpoint, config, report, paused=paused, start_monitor=monitor
             )
-        how = f"{progress.size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
+        how = f"{size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
         log(said)
         click.echo(said + ("; paused" if paused else ""))

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pyxl.cli import progress, wiring
+from pyxl.cli.words import size
 from pyxl.model.phases import After
 from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import SaveOrder, save
@@ -37,7 +38,7 @@ def save_command(
         order = SaveOrder(found, STDOUT if str(file) == "-" else file, after, override, keep_domid)
         with progress.shown(mode, log) as report:
             saved = save(host.xen, host.store, wiring.open_dm, order, report)
-    said = f'saved {found.domid} "{saved.name}" to {order}: {progress.size(saved.size)} in {saved.seconds:.1f} s'
+    said = f'saved {found.domid} "{saved.name}" to {order}: {size(saved.size)} in {saved.seconds:.1f} s'
     log(said)
     said += f", guest away for {saved.suspended_seconds:.1f} s; {after.value}"
     click.echo(said, err=order.target == STDOUT)

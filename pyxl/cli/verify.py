@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli import progress
-from pyxl.cli.printable import printable
+from pyxl.cli.words import printable, size
 from pyxl.formats.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.trailer import Trailer
 from pyxl.ops.verify import Verdict, verify
@@ -70,7 +69,7 @@ def _as_json(path: Path, verdict: Verdict) -> str:
 def _whole(found: Trailer) -> str:
     by = found.identity
     saved = by.saved.replace("T", " ").replace("Z", " UTC")
-    said = f"whole: {json.dumps(by.name)}, {progress.size(found.covered)}, saved {saved} on {by.host} by pyxl {by.pyxl}"
+    said = f"whole: {json.dumps(by.name)}, {size(found.covered)}, saved {saved} on {by.host} by pyxl {by.pyxl}"
     versions = [f"{what} {version}" for what, version in (("Xen", by.xen), ("qemu", by.qemu)) if version]
     if versions:
         said += f" ({', '.join(versions)})"

@@ -120,6 +120,7 @@ class _Inspector:
         self._left_out = 0
         self._room = room
         self._end = 0
+        self._in_a_row = 0
         self._pages = 0
         self._without = 0
         self._type: str | None = None
@@ -141,7 +142,8 @@ class _Inspector:
                 self._end = element.end
             self._source.expect_end(self._trailer is not None)
         except StreamError as error:
-            self._errors.append(str(error))
+            self._errors.append(f"{error}: {error.hint}" if error.hint else str(error))
+        self._end_row()
         return Inspection(
             file=file,
             size=self._source.size,
@@ -163,7 +165,9 @@ class _Inspector:
             raise TruncatedStream(f"file ends {missing} bytes too early, within {what}", self._source.size)
         if element.layer == "libxc" and element.kind == libxc_v2.PAGE_DATA:
             self._add_pages(element)
-        elif element.name == "TRAILER":
+            return
+        self._end_row()
+        if element.name == "TRAILER":
             self._source.offset = element.offset
             self._trailer = trailer.parse(self._source.take, element.offset)
             self._keep(element, {"covered": self._trailer.covered, "sums": len(self._trailer.sums)})
@@ -180,13 +184,20 @@ class _Inspector:
             raise BadRecord(f"PAGE_DATA of {element.length} bytes for {named} pages", element.offset)
         self._pages += pages
         self._without += named - pages
-        last = self._records[-1] if self._records else None
-        if last is not None and last.name == element.name and not self._left_out:
-            before = last.content
-            both = {"pages": before["pages"] + pages, "without_data": before["without_data"] + named - pages}
-            self._records[-1] = last._replace(size=last.size + element.size, records=last.records + 1, content=both)
-        else:
-            self._keep(element, {"pages": pages, "without_data": named - pages})
+        if not self._in_a_row:
+            self._keep(element, {"pages": 0, "without_data": 0})
+        if not self._left_out:
+            self._in_a_row += 1
+            said = self._records[-1].content
+            said["pages"] += pages
+            said["without_data"] += named - pages
+
+    def _end_row(self) -> None:
+        """Make one record of the PAGE_DATA records that were met in a row."""
+        if self._in_a_row:
+            first = self._records[-1]
+            self._records[-1] = first._replace(size=self._end - first.offset, records=self._in_a_row)
+            self._in_a_row = 0
 
     def _keep(self, element: Element, said: Any) -> None:
         if len(self._records) >= MAX_RECORDS:

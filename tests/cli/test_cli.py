@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyxl import __version__
-from pyxl.cli import app, progress
+from pyxl.cli import app, progress, words
 
 ROOT = Path(__file__).parents[2]
 NO_XEN = not Path("/sys/hypervisor/version").exists()
@@ -122,4 +122,4 @@ def test_quiet_progress_is_silent_but_logs(capsys: pytest.CaptureFixture[str]) -
     ("count", "text"), [(0, "0 B"), (999, "999 B"), (1536, "2 KiB"), (5 << 20, "5.0 MiB"), (545 << 20, "545 MiB"), (3 << 30, "3.0 GiB")]
 )
 def test_sizes_for_a_person(count: int, text: str) -> None:
-    assert progress.size(count) == text
+    assert words.size(count) == text

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxl.cli.diff import document, lines
-from pyxl.cli.printable import printable
+from pyxl.cli.words import printable
 from pyxl.errors import PyxlError
 from pyxl.formats import trailer, xl_header
 from pyxl.ops.diff import Range, diff

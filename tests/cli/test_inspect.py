@@ -152,7 +152,7 @@ def test_a_text_config_is_understood(file: Path) -> None:
     file.write_bytes(xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 0, 0, len(block)) + block)
     found = inspect(file)
     assert found.guest[:4] == ("old", None, "hvm", 65536)
-    assert "legacy" in found.errors[0]
+    assert found.errors[0].endswith(": `pyxl convert` takes it.")
 
 
 def test_a_name_cannot_command_the_terminal(file: Path) -> None:

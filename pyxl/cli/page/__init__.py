@@ -8,7 +8,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from pyxl.cli.printable import printable
+from pyxl.cli.words import printable
 from pyxl.ops.memory_map import MemoryMap
 
 

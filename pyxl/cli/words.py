@@ -1,0 +1,15 @@
+"""Texts and numbers for a person: on a terminal, or in a page."""
+
+
+def printable(text: str) -> str:
+    """Return what a file of others says, with a question mark for whatever a terminal would act on or not show."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for a person: "545 MiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit in ("B", "KiB") or count >= 100 else f"{count:.1f} {unit}"
