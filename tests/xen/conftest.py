@@ -172,8 +172,8 @@ class Dom0:
 
     def left_behind(self) -> list[str]:
         """Return what lies in /var/lib/xen and the checkpoints' place that should not."""
-        found = self.run(LEFT_BEHIND).stdout.split() + self.run(f"cd {PLACE}; find . -name '.*.new'").stdout.split()
-        return [*found, *self.run("pgrep -fa '[p]yxl-save-helper' || true").stdout.splitlines()]
+        line = f"{LEFT_BEHIND}; cd {PLACE}; find . -name '.*.new'; pgrep -fa '[p]yxl-save-helper' || true"
+        return self.run(line).stdout.splitlines()
 
 
 def parse_tick(line: str) -> Tick:

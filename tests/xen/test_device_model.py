@@ -157,9 +157,9 @@ def test_the_front_is_small_and_idle_and_ends_with_its_qemu(dom0: Dom0) -> None:
     assert "qemu has gone" in dom0.run(f"cat /var/log/xen/qemu-dm-{NAME}.log").stdout
 
 
-def test_physmap_keys_go_with_the_guest(dom0: Dom0, control: str) -> None:
+def test_physmap_keys_go_with_the_guest(dom0: Dom0) -> None:
     """Old qemus kept them; they are planted here, since a current one has none."""
-    begin(dom0, control)
+    begin(dom0, "xenstore")
     entry = f"{root(dom0)}/physmap/a0000000"
     dom0.run(f"xenstore-write {entry}/start_addr f0000000 {entry}/size 800000 {entry}/name vga.vram")
     dom0.pyxl(f"save {NAME} {FILE}")

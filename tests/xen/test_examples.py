@@ -9,8 +9,8 @@ import pytest
 from tests.xen.conftest import ROOT, Dom0
 
 EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
-#: One that its firmware boots from a disk, and one with a kernel of the host's.  xenstore-dm boots in test_device_model.
-BOOTED = {"disk-bootloader", "two-vcpus"}
+#: One that its firmware boots from a disk; guests with a kernel of the host's boot in other tests.
+BOOTED = {"disk-bootloader"}
 
 
 # One at a time: two that boot side by side in the emulation disturb each other.

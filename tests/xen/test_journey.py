@@ -57,9 +57,9 @@ def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
     dom0.wait_for_log("web1", "crash, on_crash=preserve")
 
 
-@pytest.mark.parametrize("name", ["tick", "big", "plain"])
+@pytest.mark.parametrize("name", ["big", "plain"])
 def test_every_kind_of_guest(dom0: Dom0, name: str) -> None:
-    """128 and 512 MiB, with PV drivers and without."""
+    """512 MiB, and one without PV drivers; all else is done with 128 MiB and with them."""
     before = dom0.wake(name)
     domid, uuid = dom0.domid(name), dom0.uuid(name)
     dom0.pyxl(f"save {name} {FILE}")
