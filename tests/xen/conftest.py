@@ -173,7 +173,7 @@ class Dom0:
     def left_behind(self) -> list[str]:
         """Return what lies in /var/lib/xen and the checkpoints' place that should not."""
         line = f"{LEFT_BEHIND}; cd {PLACE}; find . -name '.*.new'; pgrep -fa '[p]yxl-save-helper' || true"
-        return self.run(line).stdout.splitlines()
+        return [found for found in self.run(line).stdout.splitlines() if found]
 
 
 def parse_tick(line: str) -> Tick:
