@@ -16,10 +16,6 @@ MAX_ENTRIES = 4096
 #: What is only counted: pages, and what has no meaning without them.
 _OPAQUE = (libxc_v2.PAGE_DATA, libxc_v2.SHARED_INFO)
 _DOMAINS = {libxc_v2.TYPE_PV: "pv", libxc_v2.TYPE_HVM: "hvm"}
-_EMULATORS = {
-    0: "unknown", libxl_v2.EMULATOR_QEMU_TRADITIONAL: "qemu-traditional",
-    libxl_v2.EMULATOR_QEMU_UPSTREAM: "qemu-upstream",
-}  # fmt: skip
 
 
 def wanted(element: Element) -> int:
@@ -64,7 +60,7 @@ def _emulator(element: Element, body: bytes) -> dict[str, Any]:
     if len(body) < libxl_v2.EMULATOR.size:
         raise BadRecord(f"{element.name} of {len(body)} bytes", element.body)
     number, index = libxl_v2.EMULATOR.unpack_from(body)
-    said: dict[str, Any] = {"emulator": _EMULATORS.get(number, str(number)), "index": index}
+    said: dict[str, Any] = {"emulator": libxl_v2.EMULATORS.get(number, str(number)), "index": index}
     if element.kind == libxl_v2.EMULATOR_XENSTORE_DATA:
         texts = body[libxl_v2.EMULATOR.size :].split(b"\0", 2 * MAX_ENTRIES)
         pairs = zip(texts[::2], texts[1 : 2 * MAX_ENTRIES : 2], strict=False)
