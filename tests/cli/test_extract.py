@@ -1,6 +1,5 @@
 """`pyxl extract`: parts of a checkpoint as they were, and a core that debuggers read."""
 
-import shutil
 import struct
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 
 from pyxl.errors import PyxlError
 from pyxl.formats import elf_core
+from pyxl.lab import tools
+from pyxl.lab.steps import Steps
 from pyxl.ops import extract
 from tests.cli.test_cli import pyxl
 from tests.formats import streams
@@ -79,8 +80,9 @@ def test_a_core_has_a_segment_for_each_range_and_a_thread_for_each_vcpu(file: Pa
     assert [struct.unpack_from("<Q", thread, 20 + 112 + 8 * 16)[0] for thread in threads] == [0x1000, 0x1001]
 
 
-@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+@pytest.mark.lab  # not for the lab's sake: `make test` may install what it lacks, `make check` may not
 def test_gdb_shows_the_registers_and_the_memory(file: Path, tmp_path: Path) -> None:
+    tools.ensure_packages(Steps(), tmp_path / "log", [] if tools.find("gdb") else ["gdb"])
     extract.memory(file, tmp_path / "core", elf=True)
     orders = ["core " + str(tmp_path / "core"), "thread 2", "print/x $rip", "print/x $rsp", "x/8cb 0x1000", "x/1xb 0x2fff",
               "x/1cb 0x10000000"]  # fmt: skip
