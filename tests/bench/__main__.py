@@ -6,16 +6,17 @@ Numbers are of a nested emulation; the ratios are what counts.
 import os
 import shlex
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.bench import convert
+from tests.bench import convert, native, read
+from tests.bench.native import RUNS
 from tests.xen.conftest import PLACE, Dom0
 
 GUEST = "big"
-RUNS = int(os.environ.get("PYXL_BENCH_RUNS", "5"))
 FILE = f"{PLACE}/bench"
 #: pyxl as it is, but for the sums: what they cost is the difference.
 WITHOUT_SUMS = "PYTHONPATH=/opt/pyxl python3 -c " + shlex.quote(
@@ -41,39 +42,47 @@ def measured(dom0: Dom0, command: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Save and restore the 512 MiB guest by turns with each tool; print every run and the median ratios."""
+    """Measure all of it; with the word "native" only what needs no Xen."""
     lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
-    with lab.session("make bench"):
+    with lab.session("make bench"), tempfile.TemporaryDirectory(dir=os.environ.get("PYXL_BENCH_PLACE")) as directory:
         lab.up()
         dom0 = Dom0(lab)
         dom0.start_over()
-        dom0.wake(GUEST)
-        # Once unmeasured: compiled modules, warm caches.
-        dom0.run(f"pyxl save {GUEST} {FILE} && pyxl restore {FILE} && xl save {GUEST} {FILE} && xl restore {FILE}")
-        times: dict[tuple[str, str], list[tuple[float, float]]] = {}
-        for run in range(RUNS):
-            names = list(TOOLS)
-            for name in names[run % 3 :] + names[: run % 3]:
-                dom0.run(f"rm -f {FILE}; sync")
-                for step in STEPS:
-                    order = f"save {GUEST} {FILE} && sync" if step == STEPS[0] else f"restore {FILE}"
-                    taken = measured(dom0, f"{TOOLS[name]} {order}")
-                    times.setdefault((step, name), []).append(taken)
-                    print(f"run {run + 1}  {name:7}  {step:11}  {taken[0]:6.2f} s wall  {taken[1]:6.2f} s cpu", flush=True)
-                dom0.tick(GUEST)
-        print(f"\nmedians of {RUNS} pairs, {GUEST} (512 MiB), Xen {lab.suite.xen}")
-        for other in ("xl", "no sums"):
+        if sys.argv[1:] != ["native"]:
+            saves_and_restores(dom0)
+            start_up(dom0)
+        place = Path(directory)
+        native.fetch(dom0, place)
+        lab.down()
+        print(f"\nnatively, medians of {native.RUNS} pairs, {native.MIB} MiB, the file in memory")
+        read.bench(place, place)
+        convert.bench(place, place)
+
+
+def saves_and_restores(dom0: Dom0) -> None:
+    """Save and restore the 512 MiB guest by turns with each tool; print every run and the median ratios."""
+    dom0.wake(GUEST)
+    # Once unmeasured: compiled modules, warm caches.
+    dom0.run(f"pyxl save {GUEST} {FILE} && pyxl restore {FILE} && xl save {GUEST} {FILE} && xl restore {FILE}")
+    times: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for run in range(RUNS):
+        names = list(TOOLS)
+        for name in names[run % 3 :] + names[: run % 3]:
+            dom0.run(f"rm -f {FILE}; sync")
             for step in STEPS:
-                for number, what in enumerate(("wall", "cpu")):
-                    ours, theirs = ([taken[number] for taken in times[step, name]] for name in ("pyxl", other))
-                    ratio = statistics.median(mine / its for mine, its in zip(ours, theirs, strict=True))
-                    print(f"{step:11}  {what:4}  pyxl {statistics.median(ours):6.2f} s   {other} "
-                          f"{statistics.median(theirs):6.2f} s   ratio {ratio:.2f}")  # fmt: skip
-        start_up(dom0)
-        with tempfile.TemporaryDirectory() as scripts:
-            convert.fetch(dom0, Path(scripts))
-            lab.down()
-            convert.bench(Path(scripts))
+                order = f"save {GUEST} {FILE} && sync" if step == STEPS[0] else f"restore {FILE}"
+                taken = measured(dom0, f"{TOOLS[name]} {order}")
+                times.setdefault((step, name), []).append(taken)
+                print(f"run {run + 1}  {name:7}  {step:11}  {taken[0]:6.2f} s wall  {taken[1]:6.2f} s cpu", flush=True)
+            dom0.tick(GUEST)
+    print(f"\nmedians of {RUNS} pairs, {GUEST} (512 MiB), Xen {dom0.lab.suite.xen}")
+    for other in ("xl", "no sums"):
+        for step in STEPS:
+            for number, what in enumerate(("wall", "cpu")):
+                ours, theirs = ([taken[number] for taken in times[step, name]] for name in ("pyxl", other))
+                ratio = statistics.median(mine / its for mine, its in zip(ours, theirs, strict=True))
+                print(f"{step:11}  {what:4}  pyxl {statistics.median(ours):6.2f} s   {other} "
+                      f"{statistics.median(theirs):6.2f} s   ratio {ratio:.2f}")  # fmt: skip
 
 
 def start_up(dom0: Dom0) -> None:

@@ -1,0 +1,62 @@
+"""What the benchmarks share that need no Xen: Xen's own scripts out of the lab, commands by turns, medians and ratios."""
+
+import base64
+import io
+import os
+import statistics
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.xen.conftest import Dom0
+
+RUNS = int(os.environ.get("PYXL_BENCH_RUNS", "5"))
+MIB = int(os.environ.get("PYXL_BENCH_MIB", "2048"))
+CONVERT = "convert-legacy-stream"
+VERIFY = "verify-stream-v2"
+IN_DOM0 = f"cd /usr/lib/xen-4.17; tar -c bin/{CONVERT} bin/{VERIFY} lib/python/xen | base64"
+
+
+class Taken(NamedTuple):
+    """Seconds by the clock and of the processor, and the most memory that was resident, in MiB."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def fetch(dom0: Dom0, directory: Path) -> None:
+    """Put the scripts and their library into ``directory``, out of the lab."""
+    data = base64.b64decode(dom0.run(IN_DOM0).stdout)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        archive.extractall(directory, filter="data")
+
+
+def taken(scripts: Path, command: str) -> Taken:
+    """Run a shell's command, which finds the scripts' modules and this tree's, and return what it took."""
+    environment = {**os.environ, "PYTHONPATH": f"{scripts / 'lib/python'}:{Path.cwd()}"}
+    started = time.monotonic()
+    pid = os.spawnvpe(os.P_NOWAIT, "sh", ["sh", "-c", f"{{ {command}; }} >/dev/null 2>&1"], environment)
+    _, status, usage = os.wait4(pid, 0)
+    assert status == 0, f"{command}: status {os.waitstatus_to_exitcode(status)}"
+    return Taken(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def compare(scripts: Path, what: str, other: str, ours: str, theirs: str, after: Callable[[], None] = lambda: None) -> None:
+    """Run two commands by turns and print the medians and their ratios; the first pair only warms."""
+    pairs = []
+    for run in range(RUNS + 1):
+        times = {}
+        for command in (theirs, ours) if run % 2 else (ours, theirs):
+            times[command] = taken(scripts, command)
+            after()
+        pairs += [(times[ours], times[theirs])] if run else []
+    for name in ("wall", "cpu"):
+        mine, its = ([getattr(pair[side], name) for pair in pairs] for side in (0, 1))
+        ratio = statistics.median(second / first for first, second in zip(mine, its, strict=True))
+        print(f"{what:24} {name:5} pyxl {statistics.median(mine):6.2f} s   {other} {statistics.median(its):6.2f} s"
+              f"   {ratio:.2f} times as fast")  # fmt: skip
+    peaks = [max(pair[side].memory for pair in pairs) for side in (0, 1)]
+    print(f"{what:24} peak  pyxl {peaks[0]:6.1f} MiB {other} {peaks[1]:6.1f} MiB")

@@ -1,0 +1,58 @@
+"""`pyxl verify` against Xen's verify-stream-v2, and `pyxl inspect` against what it cannot do without, natively, in pairs."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from pyxl.checkpoint.sums import RunningSums
+from pyxl.formats import libxc_records, trailer
+from tests.bench.native import MIB, VERIFY, compare
+from tests.formats import streams
+
+#: A start of pyxl's that does nothing, and one look at the head of each of a libxc stream's records.
+LEAST = """
+import os, struct, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+at = int(sys.argv[2])
+kind = 1
+while kind:
+    kind, length = struct.unpack("<II", os.pread(fd, 8, at))
+    at += 8 + (length + 7 & -8)
+sys.argv[1:] = ["--version"]
+from pyxl.__main__ import main
+main()
+"""
+
+
+def write_checkpoint(path: Path, *, summed: bool) -> int:
+    """Write a checkpoint of xl's, or with pyxl's trailer, full of pages that are all different; return where its first record is."""
+    pages = os.urandom(streams.PAGE << 10)
+    before, after = streams.guest(b"here").split(b"here")
+    sums = RunningSums()
+    with path.open("wb") as file:
+        def write(data: bytes) -> None:
+            file.write(data)
+            sums.add(data)
+
+        write(before)
+        for start in range(0, MIB << 8, 1024):
+            write(libxc_records.encode_page_head(libxc_records.PageData(tuple(range(start, start + 1024)))))
+            write(pages)
+        write(after)
+        if summed:
+            file.write(trailer.encode(trailer.Trailer(file.tell(), sums.all(), trailer.Identity(name="big"))))
+    return len(before) - len(streams.STATIC_DATA_END)
+
+
+def bench(scripts: Path, place: Path) -> None:
+    """Verify and inspect by turns."""
+    file = place / "checkpoint"
+    script = f"{sys.executable} {scripts / 'bin' / VERIFY} -f xl -i {file}"
+    pyxl = f"{sys.executable} -m pyxl"
+    for whose, summed, status in (("xl's", False, 3), ("pyxl's, sums", True, 0)):
+        first = write_checkpoint(file, summed=summed)
+        compare(scripts, f"verify {whose}", "script", f"{pyxl} verify {file} || [ $? = {status} ]", script)
+    least = f"{sys.executable} -c {shlex.quote(LEAST)} {file} {first}"
+    compare(scripts, "inspect pyxl's", "least ", f"{pyxl} inspect {file}", least)
+    file.unlink()
