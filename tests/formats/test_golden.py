@@ -1,5 +1,6 @@
 """Real checkpoints: every element decodes, and encodes to the same bytes; verify has nothing to say of them."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,20 @@ import pytest
 from pyxl.formats import hvm_context, hvm_params, hvm_state, libxc_records, libxc_v2, libxl_v2, walk, xl_header
 from pyxl.formats.finding import UNKNOWN
 from pyxl.formats.walk import Element
+from pyxl.ops.inspect import inspect
 from pyxl.ops.verify import verify
 from tests.formats.test_streams import Bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FILES = sorted(GOLDEN.glob("*.ckpt"))
+FILES = sorted(GOLDEN.glob("*.ckpt.gz"))
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.split(".")[0])
+
+
+#: What each is a save of, and of how many vcpus.
+GUESTS = {
+    "pyxl-hvm": ("hvm", 1), "pyxl-hvm-2vcpus-disks": ("hvm", 2), "xl-hvm": ("hvm", 1), "xl-hvm-2vcpus-disks": ("hvm", 2),
+    "xl-hvm-nopv": ("hvm", 1), "xl-hvm-live": ("hvm", 1), "xl-pv": ("pv", 2), "xl-pvh": ("pvh", 2),
+}  # fmt: skip
 
 
 def elements(data: bytes) -> list[Element]:
@@ -36,23 +46,58 @@ def again(element: Element, body: bytes) -> bytes:
     return libxc_records.encode(element.kind, libxc_records.decode(element.kind, body, 0))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each_file
 def test_every_record_comes_back(path: Path) -> None:
-    data = path.read_bytes()
+    data = gzip.decompress(path.read_bytes())
     assert xl_header.parse(Bytes(data).take).encode() == data[: xl_header.parse(Bytes(data).take).size]
     for element in elements(data):
         if element.kind != walk.NO_RECORD:
             assert again(element, data[element.body :][: element.length]) == data[element.offset : element.end], element.title
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_nothing_is_wrong_with_it(path: Path) -> None:
-    found = verify(path)
+@each_file
+def test_nothing_is_wrong_with_it(path: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "checkpoint"
+    whole.write_bytes(gzip.decompress(path.read_bytes()))
+    found = verify(whole)
     assert found.worst is (None if path.name.startswith("pyxl-") else UNKNOWN), found.findings
 
 
+def test_every_guest_is_there_with_all_its_vcpus(tmp_path: Path) -> None:
+    found = {}
+    for path in FILES:
+        whole = tmp_path / "checkpoint"
+        whole.write_bytes(gzip.decompress(path.read_bytes()))
+        guest = inspect(whole).guest
+        found[path.name.removesuffix(".ckpt.gz")] = guest.type, guest.vcpus
+        assert vcpus_in(whole.read_bytes()) == guest.vcpus, path.name
+    assert found == GUESTS
+
+
+def vcpus_in(data: bytes) -> int:
+    """Return of how many vcpus the registers are there."""
+    count = 0
+    for element in elements(data):
+        if element.title == "libxc HVM_CONTEXT":
+            count += sum(entry.name == "CPU" for entry in hvm_context.decode(data[element.body :][: element.length], 0))
+        count += element.title == "libxc X86_PV_VCPU_BASIC"
+    return count
+
+
+def test_a_live_stream_has_pages_twice() -> None:
+    data = gzip.decompress((GOLDEN / "xl-hvm-live.ckpt.gz").read_bytes())
+    bodies = [data[each.body :][: each.length] for each in elements(data) if each.title == "libxc PAGE_DATA"]
+    pages = [
+        pfn
+        for body in bodies
+        for pfn, _, at in libxc_records.decode_pages(body[: libxc_records.page_head_size(body[:8], len(body), 0)]).pages()
+        if at is not None
+    ]
+    assert len(pages) >= 2 * len(set(pages)) > 0
+
+
 def test_what_the_hvm_guest_was_doing() -> None:
-    data = (GOLDEN / "pyxl-hvm.ckpt").read_bytes()
+    data = gzip.decompress((GOLDEN / "pyxl-hvm.ckpt.gz").read_bytes())
     bodies = {element.kind: data[element.body :][: element.length] for element in elements(data) if element.layer == "libxc"}
     entries = list(hvm_context.decode(bodies[libxc_v2.HVM_CONTEXT], 0))
     assert [entry.name for entry in entries] == (
@@ -61,7 +106,7 @@ def test_what_the_hvm_guest_was_doing() -> None:
     cpu = hvm_context.fields(entries[1])
     assert hvm_state.mode(cpu) == "64-bit"
     assert hvm_state.segments(cpu)["cs"] == (0x10, 0, 0xFFFF_FFFF, 0xA9B)
-    assert hvm_state.clocks(entries, 0)["tsc_khz"] == 2_299_997
+    assert hvm_state.clocks(entries, 0)["tsc_khz"] == 2_596_133
     assert hvm_state.mtrr(entries[14]).variable[0] == (0xF000_0000, 0xFF_F800_0000, "UC")
     params = libxc_records.decode(libxc_v2.HVM_PARAMS, bodies[libxc_v2.HVM_PARAMS], 0)
     assert isinstance(params, libxc_records.HvmParams)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
-from pyxl.formats import libxc_v2, libxl_v2, trailer, walk, xl_header
+from pyxl.formats import libxc_records, libxc_v2, libxl_v2, trailer, walk, xl_header
+from pyxl.formats.libxc_records import PageData
 from pyxl.formats.walk import Element
 from tests.formats import legacy_streams, streams
 from tests.formats.streams import encoded
@@ -18,8 +19,8 @@ from tests.formats.test_streams import Bytes
 NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0xFFFF, 1 << 20, 128 << 20, (128 << 20) + 1, 1 << 31, 0x8000_0001, 0xFFFF_FFF8, 0xFFFF_FFFF)
 #: A file may be this much longer than it was, full of zeros: then its claims come true.
 GROWN = 256 << 20
-#: PAGE_DATA records of a real file that are damaged; the others are all alike.
-_PAGE_RECORDS = 3
+#: Of a real file so many pages stay, and as many pfns without one; the others are all alike.
+_PAGES = 4
 
 #: Legacy guests without pages to hide in.
 _LEGACY = legacy_streams.Hvm(batches=[legacy_streams.batch(0xE000_0001)], physmap=[legacy_streams.Physmap(1, 2, 3, "vga")])
@@ -67,15 +68,20 @@ def seeds() -> dict[str, bytes]:
 
 
 def trimmed(path: Path) -> bytes:
-    """Return a real file without most of its pages, and with new sums if it had some: small, and of the same records."""
+    """Return a real file without most of its memory, and with new sums if it had some: small, and of the same records.
+
+    What stays is the pages that came last, each time that they came, and a few pfns without a page.
+    """
     fd = os.open(path, os.O_RDONLY)
     try:
         source = Source(fd)
         elements = list(walk.elements(source.take, source.skip))
-        pages = [element for element in elements if element.title == "libxc PAGE_DATA"]
-        left_out = set(sorted(pages, key=lambda each: each.size)[_PAGE_RECORDS:])
+        memory = {each: _words(fd, each) for each in elements if each.title == "libxc PAGE_DATA"}
+        kept = _kept(list(memory.values()))
         data = b"".join(
-            os.pread(fd, each.size, each.offset) for each in elements if each not in left_out and each.name != "TRAILER"
+            _with_pages(fd, each, memory[each], kept) if each in memory else os.pread(fd, each.size, each.offset)
+            for each in elements
+            if each.name != "TRAILER"
         )
         *_, last = elements
         if last.name != "TRAILER":
@@ -84,6 +90,26 @@ def trimmed(path: Path) -> bytes:
         return streams.summed(data, found.identity)
     finally:
         os.close(fd)
+
+
+def _words(fd: int, element: Element) -> PageData:
+    size = libxc_records.page_head_size(os.pread(fd, libxc_records.HEAD.size, element.body), element.length, element.offset)
+    return libxc_records.decode_pages(os.pread(fd, size, element.body))
+
+
+def _kept(memory: list[PageData]) -> set[int]:
+    """Return the pfns whose pages stay."""
+    pages = [(pfn, at is not None) for each in memory for pfn, _, at in each.pages()]
+    return {pfn for has_page in (True, False) for pfn in [pfn for pfn, has in pages if has == has_page][-_PAGES:]}
+
+
+def _with_pages(fd: int, element: Element, memory: PageData, kept: set[int]) -> bytes:
+    """Return a PAGE_DATA record with the pages that stay, nothing where none of them is in it."""
+    left = [(word, at) for word, (pfn, _, at) in zip(memory.words, memory.pages(), strict=True) if pfn in kept]
+    if not left:
+        return b""
+    head = libxc_records.encode_page_head(PageData(tuple(word for word, _ in left), memory.reserved))
+    return head + b"".join(os.pread(fd, streams.PAGE, element.body + at) for _, at in left if at is not None)
 
 
 def damaged(draw: random.Random, data: bytes) -> Damaged:
