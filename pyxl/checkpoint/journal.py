@@ -10,8 +10,8 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pyxl.errors import PyxlError
 from pyxl.model import paths
@@ -23,8 +23,7 @@ _MAX_BYTES = 1 << 20
 _MOMENT = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What one operation has noted of itself.
 
     ``domid`` is 0 while a restore or create does not know it; ``target`` is the file of a save, all links followed;
@@ -86,11 +85,11 @@ class Journal:
         """Note this operation, in place of one that died and now owes nothing more."""
         os.ftruncate(self._fd, 0)
         self.left = None
-        self._append(asdict(self.entry))
+        self._append(self.entry._asdict())
 
     def note(self, **facts: str | int) -> None:
         """Note facts of this operation, by the names of Entry's fields."""
-        self.entry = replace(self.entry, **facts)  # type: ignore[arg-type]
+        self.entry = self.entry._replace(**facts)  # type: ignore[arg-type]
         self._append(facts)
 
     def close(self) -> None:
@@ -169,7 +168,7 @@ def _read(fd: int) -> Entry | None:
     for line in os.pread(fd, _MAX_BYTES, 0).splitlines():
         with contextlib.suppress(ValueError, TypeError):
             facts.update(json.loads(line))
-    known = {field.name for field in fields(Entry)}
+    known = set(Entry._fields)
     try:
         return Entry(**{key: value for key, value in facts.items() if key in known})  # type: ignore[arg-type]
     except TypeError:

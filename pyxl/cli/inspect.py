@@ -52,12 +52,11 @@ def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, h
 
 def document(found: Inspection) -> dict[str, Any]:
     """Return an inspection in the terms of JSON."""
-    from dataclasses import asdict
 
     return {
         **found._asdict(),
         "guest": found.guest._asdict(),
-        "saved": asdict(found.saved),
+        "saved": found.saved._asdict(),
         "records": [record._asdict() for record in found.records],
     }
 

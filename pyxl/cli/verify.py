@@ -1,7 +1,6 @@
 """`pyxl verify`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -61,7 +60,7 @@ def _as_json(path: Path, verdict: Verdict) -> str:
     identity = verdict.trailer.identity if verdict.trailer else None
     said = {
         "file": str(path), "verdict": verdict.worst.value if verdict.worst else "clean", "findings": findings,
-        "unlisted": verdict.unlisted, "identity": asdict(identity) if identity else None,
+        "unlisted": verdict.unlisted, "identity": identity._asdict() if identity else None,
     }  # fmt: skip
     return json.dumps(said)
 

@@ -4,7 +4,7 @@ Spec: xen-spec.md 3.3, records X86_CPUID_POLICY and X86_MSR_POLICY.  Knows bytes
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyxl.errors import BadRecord
 from pyxl.formats import libxc_v2, libxl_v2, record
@@ -67,8 +67,7 @@ FEATURES: dict[tuple[int, int, int], tuple[str, int]] = {
 LIMITS = ((0, NO_SUBLEAF), (7, 0), (0x8000_0000, NO_SUBLEAF))
 
 
-@dataclass(frozen=True, slots=True)
-class CpuPolicy:
+class CpuPolicy(NamedTuple):
     """CPUID as (leaf, subleaf): (eax, ebx, ecx, edx), and MSRs by their index."""
 
     leaves: dict[tuple[int, int], tuple[int, ...]]

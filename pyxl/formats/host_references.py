@@ -4,9 +4,8 @@ Spec: libxl_types.idl of Xen 4.17.  Does not look at the host, and does not judg
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 SCRIPTS = "/etc/xen/scripts"
 #: Serial ports and USB devices that name nothing of the host.
@@ -22,8 +21,7 @@ class Kind(Enum):
     FILE = "file, opened as root"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One thing of the host: ``what`` it is to the guest, and its path, or its words."""
 
     what: str

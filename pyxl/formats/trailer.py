@@ -7,7 +7,7 @@ import json
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from typing import NamedTuple
 
 import xxhash
 
@@ -31,8 +31,7 @@ block_sum = xxhash.xxh3_64_intdigest
 BlockHash = xxhash.xxh3_64
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a checkpoint is a save of, and who made it; a value that nobody knew is empty.
 
     ``saved`` is in UTC, as 2026-11-24T15:20:11Z.
@@ -47,14 +46,13 @@ class Identity:
     pyxl: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Trailer:
+class Trailer(NamedTuple):
     """``sums`` of the blocks of the first ``covered`` bytes of the file; ``size`` is its own, in bytes, once read."""
 
     covered: int
     sums: Sequence[int]
     identity: Identity
-    size: int = field(default=0, compare=False)
+    size: int = 0
 
 
 def identity(uuid: str, name: str, saved: float, host: str, xen: str, qemu: str) -> Identity:
@@ -65,7 +63,7 @@ def identity(uuid: str, name: str, saved: float, host: str, xen: str, qemu: str)
 
 def encode(trailer: Trailer) -> bytes:
     """Return the trailer's bytes, to stand at offset ``trailer.covered``."""
-    text = json.dumps(asdict(trailer.identity), ensure_ascii=False).encode("utf-8", "replace")
+    text = json.dumps(trailer.identity._asdict(), ensure_ascii=False).encode("utf-8", "replace")
     count = len(trailer.sums)
     head = HEAD.pack(MAGIC, VERSION, BLOCK, trailer.covered, count, len(text))
     summed = head + struct.pack(f"<{count}Q", *trailer.sums) + text
@@ -113,7 +111,7 @@ def _identity(text: bytes, offset: int) -> Identity:
     """Return the identity out of its JSON; members that a later pyxl may add are passed over."""
     try:
         found = json.loads(text)
-        known = {each.name: str(found.get(each.name, "")) for each in fields(Identity)}
+        known = {name: str(found.get(name, "")) for name in Identity._fields}
     except (ValueError, AttributeError, RecursionError) as error:
         raise BadRecord("the trailer's identity is not a JSON object", offset) from error
     return Identity(**known)

@@ -4,7 +4,7 @@ Spec: xen-spec.md 1.1 and 1.2, README.md for the marker.  Knows bytes; does not 
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyxl.errors import BadHeader, TruncatedStream, UnsupportedStream
 from pyxl.formats.record import Take
@@ -24,8 +24,7 @@ MARKER_TRAILER = 1  # a trailer stands behind END
 MAX_OPTIONAL = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class XlHeader:
+class XlHeader(NamedTuple):
     """What stands before the stream.
 
     ``block`` is the optional data as they stand there, ``config`` the config in them without its terminating NUL: JSON

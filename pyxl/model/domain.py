@@ -1,7 +1,7 @@
 """What a domain is, in Xen's words."""
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 
 class ShutdownReason(IntEnum):
@@ -23,8 +23,7 @@ class DomainType(Enum):
     PV = "pv"
 
 
-@dataclass(frozen=True, slots=True)
-class DomainInfo:
+class DomainInfo(NamedTuple):
     """What the hypervisor tells of one domain at one moment.
 
     Memory in KiB, ``cpu_time`` in nanoseconds over all vcpus; ``shutdown_reason`` is None while it runs, and a bare

@@ -6,8 +6,8 @@ Needs neither root nor Xen.
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pyxl.checkpoint.inflow import Inflow
 from pyxl.checkpoint.new_file import NewFile
@@ -28,8 +28,7 @@ from pyxl.ops.undo import Undo
 STDIN = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(NamedTuple):
     """A new checkpoint that is whole and durable: ``size`` in bytes, ``seconds`` that it took."""
 
     name: str

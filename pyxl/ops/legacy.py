@@ -1,6 +1,5 @@
 """What a restore and a conversion of a legacy checkpoint find out, before anything is built or written."""
 
-from dataclasses import replace
 
 from pyxl.checkpoint.converted import look_over
 from pyxl.checkpoint.source import Source
@@ -21,4 +20,4 @@ def admit(source: Source, header: XlHeader, skip_device_state: bool) -> XlHeader
         raise traditional(header.size)
     if source.seekable:
         look_over(source.fd, header.size, skip_device_state)
-    return replace(header, config=old.for_upstream()) if skip_device_state else header
+    return header._replace(config=old.for_upstream()) if skip_device_state else header

@@ -6,9 +6,9 @@ First all of it is found and nothing touched; each finding then knows how it is 
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.journal import Entry, Journal
@@ -30,8 +30,7 @@ MIGRATED_AWAY = "--migratedaway"
 _STATE_FILE = re.compile(r"qemu-(?:save|resume)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something left by a toolstack that died: what it is, and what puts it right.
 
     ``do`` does it and says what it did. ``but`` is what speaks against doing it unasked; empty when nothing does.

@@ -8,9 +8,8 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.source import Source
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
 STDIN = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(NamedTuple):
     """A domain that is back: ``size`` of the file in bytes (0 for a pipe), ``seconds`` that it took."""
 
     domid: int
@@ -43,8 +41,7 @@ class Restored:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A checkpoint that is open for restore: its ``stream`` stands at the first byte behind the header.
 
     ``is_own``: a file of root's that nobody else may write to.  ``policy`` is cpu_policy.of_stream's; None for a pipe

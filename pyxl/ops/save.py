@@ -5,8 +5,8 @@ Every phase owes its undo from the moment that it is entered; nothing is destroy
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
@@ -30,8 +30,7 @@ from pyxl.ops.undo import StillOwed, Undo
 LOOK_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class SaveOrder:
+class SaveOrder(NamedTuple):
     """What to save and how.
 
     ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
@@ -53,8 +52,7 @@ class SaveOrder:
         return "standard output" if isinstance(self.target, int) else str(self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """A checkpoint that is whole and durable: ``size`` in bytes, times in seconds."""
 
     name: str

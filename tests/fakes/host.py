@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, XenError
@@ -45,7 +44,7 @@ class FakeXen:
             raise XenError(call, 5)
 
     def change(self, domid: int, reason: ShutdownReason | None) -> None:
-        self.all[domid] = replace(self.all[domid], shutdown_reason=reason)
+        self.all[domid] = self.all[domid]._replace(shutdown_reason=reason)
 
     def domain(self, domid: int) -> DomainInfo | None:
         return self.all.get(domid)

@@ -35,8 +35,9 @@ def test_a_trailer_comes_back_and_leaves_the_next_byte(covered: int, identity: I
     count = -(-covered // BLOCK)
     sums = tuple(data.draw(st.lists(st.integers(0, (1 << 64) - 1), min_size=count, max_size=count)))
     written = Trailer(covered, sums, identity)
-    source = Bytes(trailer.encode(written) + b"next")
-    assert trailer.parse(source.take, covered) == written
+    encoded = trailer.encode(written)
+    source = Bytes(encoded + b"next")
+    assert trailer.parse(source.take, covered) == written._replace(size=len(encoded))
     assert source.data[source.offset :] == b"next"
 
 

@@ -1,7 +1,6 @@
 """The monitor: what it does for each way a guest can end, and that a suspend is none."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -149,7 +148,7 @@ def test_another_domain_under_the_same_domid_is_left_alone() -> None:
 
     def taken() -> None:
         guest.script.clear()
-        guest.xen.all[7] = replace(running(), uuid="00000000-0000-4000-8000-00000000000f")
+        guest.xen.all[7] = running()._replace(uuid="00000000-0000-4000-8000-00000000000f")
 
     guest.store.on_wait = taken
     assert guest.watch() == []

@@ -1,7 +1,6 @@
 """What keeps a domain from being built: its name, its disks, the processor that its guest has seen."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ def build(store: FakeStore, xen: FakeXen, *disks: dict[str, object]) -> None:
 
 
 def test_the_name_of_a_dying_domain_is_not_free() -> None:
-    xen = FakeXen([], replace(running(), dying=True))
+    xen = FakeXen([], running()._replace(dying=True))
     with pytest.raises(PyxlError, match=r'"web1" is still being destroyed \(domid 7\)') as caught:
         can_be_built(xen, FakeStore(web1()), GuestConfig(json.dumps(CONFIG), "test"))
     assert "Try again" in caught.value.hint

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ def remarks(store: FakeStore, target: Path, pv_drivers: bool = True, **domain: o
     xen.params[suspend.PARAM_CALLBACK_IRQ] = int(pv_drivers)
     before = dict(store.nodes)
     try:
-        return can_be_saved(xen, store, replace(running(), **domain), target)  # type: ignore[arg-type]
+        return can_be_saved(xen, store, running()._replace(**domain), target)  # type: ignore[arg-type]
     finally:
         assert (xen.calls, store.nodes) == ([], before)
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ class World:
         self.xen.change(7, ShutdownReason.SUSPEND)
 
     def half_build(self) -> None:
-        self.xen.all[7] = replace(running(), paused=True, blocked=False)
+        self.xen.all[7] = running()._replace(paused=True, blocked=False)
         self.store.remove(paths.domain_type(7))
 
 
@@ -149,7 +148,7 @@ def test_a_pid_that_is_another_program_by_now_is_left_alone(world: World) -> Non
 
 
 def test_a_helper_of_another_domain_is_left_alone(world: World, helper: subprocess.Popen[bytes]) -> None:
-    world.xen.all[9] = replace(world.xen.all.pop(7), domid=9)
+    world.xen.all[9] = world.xen.all.pop(7)._replace(domid=9)
     world.died("MEMORY", helper=helper.pid, domid=9)
     assert [done for done, _ in world.recover()] == [True]
     assert helper.returncode is None
@@ -198,7 +197,7 @@ def test_the_domain_of_a_dead_restore_is_destroyed(world: World, phase: str, dom
 @pytest.mark.parametrize("seen", [{"paused": False}, {"cpu_time": 1}])
 def test_a_domain_that_has_run_is_not_taken_for_a_half_built_one(world: World, seen: dict[str, Any]) -> None:
     world.half_build()
-    world.xen.all[7] = replace(world.xen.all[7], **seen)
+    world.xen.all[7] = world.xen.all[7]._replace(**seen)
     world.died("BUILD", operation="restore", domid=0)
     assert world.recover() == [(True, "domain 7 has run, and is left as it is")]
     assert world.calls == []
@@ -248,7 +247,7 @@ def test_a_domain_that_the_save_has_paused_is_not_paused_again(world: World) -> 
     """Xen counts: it would take two to unpause it."""
     checkpoint(world)
     world.suspend()
-    world.xen.all[7] = replace(world.xen.all[7], paused=True)
+    world.xen.all[7] = world.xen.all[7]._replace(paused=True)
     world.died("SETTLE", after="PAUSE")
     assert [done for done, _ in world.recover()] == [True]
     assert world.calls == LET_GO_ON
@@ -412,11 +411,11 @@ def test_a_paused_domain_that_is_not_half_built_is_left_alone(world: World, what
     if what == "its device model ran":
         world.store.nodes[f"{paths.device_model(7, 0)}/state"] = "running"
     if what == "it ran":
-        world.xen.all[7] = replace(world.xen.all[7], cpu_time=1)
+        world.xen.all[7] = world.xen.all[7]._replace(cpu_time=1)
     if what == "pvh":
         world.store.nodes[paths.domain_type(7)] = "pvh"
     if what == "pv":
-        world.xen.all[7] = replace(world.xen.all[7], hvm=False)
+        world.xen.all[7] = world.xen.all[7]._replace(hvm=False)
     if what == "a helper fills it":
         world.looks = [Toolstacks([Helper(41, 7, False)], [], [])]
     assert world.find() == []
@@ -451,7 +450,7 @@ def test_a_device_models_state_that_somebody_may_use_is_left_alone(world: World)
 
 def test_one_guest_alone(world: World) -> None:
     world.suspend()
-    world.xen.all[8] = replace(world.xen.all[7], domid=8, uuid=UUID[:-1] + "f")
+    world.xen.all[8] = world.xen.all[7]._replace(domid=8, uuid=UUID[:-1] + "f")
     (world.library / "qemu-save.99").touch()
     assert [finding.domid for finding in world.find(UUID)] == [7]
     assert [finding.domid for finding in world.find()] == [7, 8, 99]
