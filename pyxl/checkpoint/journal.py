@@ -92,6 +92,15 @@ class Journal:
         self.entry = self.entry._replace(**facts)  # type: ignore[arg-type]
         self._append(facts)
 
+    def sync(self) -> None:
+        """Wait until what was noted so far is on the disk: a host that loses power keeps the files that it tells of."""
+        os.fsync(self._fd)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
     def close(self) -> None:
         """Owe nothing more and let the guest go; what one that died has noted stays until ``begin``.
 

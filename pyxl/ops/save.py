@@ -83,7 +83,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         guest = _Guest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
-        undo.enter(Phase.OPEN_FILE, target=str(order.path or ""))
+        undo.enter(Phase.OPEN_FILE, durable=order.path is not None, target=str(order.path or ""))
         with held():
             file = NewFile(order.target)
             stream = summed(file)

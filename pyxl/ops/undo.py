@@ -29,10 +29,15 @@ class Undo:
         """Note phases in ``journal`` from now on; it is closed with the operation."""
         self._journal = journal
 
-    def enter(self, phase: Phase, **facts: str | int) -> None:
-        """Enter a phase: what it owes is owed from now on; ``facts`` are what undoing it takes to know."""
+    def enter(self, phase: Phase, *, durable: bool = False, **facts: str | int) -> None:
+        """Enter a phase: what it owes is owed from now on; ``facts`` are what undoing it takes to know.
+
+        ``durable``: what it owes is there even when the host has lost power.
+        """
         self.phase = phase
         self.note(phase=phase.name, **facts)
+        if durable and self._journal is not None:
+            self._journal.sync()
 
     def note(self, **facts: str | int) -> None:
         """Note what else undoing takes to know, by the names of the journal's Entry."""

@@ -44,6 +44,14 @@ def test_it_is_there_while_the_operation_lasts(tmp_path: Path) -> None:
     held.close()
 
 
+def test_synced_the_file_and_its_name_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    with Journal("save", UUID, "web1", tmp_path) as held:
+        held.sync()
+        assert synced == [(tmp_path / UUID).stat().st_ino, tmp_path.stat().st_ino]
+
+
 def test_a_second_operation_is_told_who_is_at_it(tmp_path: Path) -> None:
     with Journal("save", UUID, "web1", tmp_path), pytest.raises(Busy) as refused:
         Journal("restore", UUID, "web1", tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -305,12 +304,12 @@ def test_a_name_that_the_disk_does_not_confirm_keeps_the_guest(world: World, mon
     """The file is there, and so is the guest: nobody may take its name for safe."""
     sync = os.fsync
 
-    def fail_on_directories(fd: int) -> None:
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
+    def fail_on_its_directory(fd: int) -> None:
+        if os.path.samestat(os.fstat(fd), world.target.parent.stat()):
             raise OSError(5, "Input/output error")
         sync(fd)
 
-    monkeypatch.setattr(os, "fsync", fail_on_directories)
+    monkeypatch.setattr(os, "fsync", fail_on_its_directory)
     with pytest.raises(OperationError, match=r"commit: .*its name may not outlast a crash of this host; guest resumed$"):
         world.save()
     assert verify(world.target) is not None
