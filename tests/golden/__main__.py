@@ -71,4 +71,5 @@ def main() -> None:
         lab.down()
 
 
-main()
+if __name__ == "__main__":
+    main()
