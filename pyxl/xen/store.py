@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pyxs
 from pyxs._internal import NUL, Op, Packet, next_rq_id
+from pyxs.connection import UnixSocketConnection
 
 from pyxl.errors import StoreError, StoreTimeout
 from pyxl.model import paths
@@ -21,10 +22,29 @@ T = TypeVar("T")
 DEADLINE = 10.0
 
 
+class _Connection(UnixSocketConnection):  # type: ignore[misc]
+    """Sends each packet in one call, so that no signal falls between its two halves, as it may between pyxs' two calls.
+
+    Half a packet makes nonsense of all that follow, and xenstored of Xen 4.17 does not outlive that.
+    """
+
+    def send(self, packet: Packet) -> None:
+        if not self.is_connected:
+            raise pyxs.ConnectionError("not connected")
+        header = Packet._struct.pack(packet.op, packet.rq_id, packet.tx_id, packet.size)
+        try:
+            self.transport.send(header + packet.payload)
+        except OSError as error:
+            raise pyxs.ConnectionError(f"error while writing to {self.path}: {error}") from error
+
+
 class _Client(pyxs.Client):  # type: ignore[misc]
     """A pyxs client whose requests end at a deadline; ``lost`` says that one did, and that it is of no more use."""
 
     lost = False
+
+    def __init__(self, router: pyxs.Router | None = None) -> None:
+        super().__init__(router=router or pyxs.Router(_Connection()))
 
     def execute_command(self, op: int, *args: bytes, **kwargs: int) -> bytes:
         path = args[0].rstrip(NUL).decode(errors="replace") if args else ""

@@ -119,3 +119,20 @@ def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XENSTORED_PATH", str(tmp_path / "nothing"))
     with pytest.raises(StoreError, match="is xenstored running"):
         Store()
+
+
+def test_a_signal_never_leaves_half_a_request(daemon: Xenstored, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One falls in right behind whatever is sent, and the connection is of use all the same."""
+    transport = store._connection.router.connection.transport
+    send = transport.send
+
+    def interrupted(data: bytes) -> None:
+        send(data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transport, "send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("/a", "5")
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "DEADLINE", 1.0)
+    assert store.read("/a") == "5"
