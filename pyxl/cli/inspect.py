@@ -52,7 +52,6 @@ def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, h
 
 def document(found: Inspection) -> dict[str, Any]:
     """Return an inspection in the terms of JSON."""
-
     return {
         **found._asdict(),
         "guest": found.guest._asdict(),

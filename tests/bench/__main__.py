@@ -55,8 +55,8 @@ def main() -> None:
         native.fetch(dom0, place)
         lab.down()
         print(f"\nnatively, medians of {native.RUNS} pairs, {native.MIB} MiB, the file in memory")
-        read.bench(place, place)
-        convert.bench(place, place)
+        read.bench(place)
+        convert.bench(place)
 
 
 def saves_and_restores(dom0: Dom0) -> None:

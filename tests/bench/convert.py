@@ -24,18 +24,18 @@ def write_stream(path: Path, config: bytes) -> None:
         file.write(whole[head:])
 
 
-def bench(scripts: Path, place: Path) -> None:
-    """Convert a legacy stream by turns."""
+def bench(place: Path) -> None:
+    """Convert a legacy stream by turns in ``place``, where the scripts are."""
     stream, old, new = (place / name for name in ("stream", "old", "new"))
     write_stream(stream, b"")
     write_stream(old, b'name = "big"\nbuilder = "hvm"\n')
-    xen = f"{sys.executable} {scripts / 'bin' / CONVERT} -w 64 -g hvm -f libxl -i {stream} -o "
+    xen = f"{sys.executable} {place / 'bin' / CONVERT} -w 64 -g hvm -f libxl -i {stream} -o "
     ours = f"{sys.executable} -m pyxl convert --progress=none {old} "
     for what, script, pyxl in (
         ("convert to a synced file", f"{xen} {new} && sync {new}", f"{ours} {new}"),
         ("convert to nowhere", f"{xen} /dev/null", f"{ours} /dev/null"),
     ):
         # Without the file of before, so that both fill the same pages of this machine's memory.
-        compare(scripts, what, "script", pyxl, script, lambda: new.unlink(missing_ok=True))
+        compare(place, what, "script", pyxl, script, lambda: new.unlink(missing_ok=True))
     stream.unlink()
     old.unlink()

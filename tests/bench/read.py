@@ -47,14 +47,14 @@ def write_checkpoint(path: Path, *, summed: bool) -> int:
     return len(before) - len(streams.STATIC_DATA_END)
 
 
-def bench(scripts: Path, place: Path) -> None:
-    """Verify and inspect by turns."""
+def bench(place: Path) -> None:
+    """Verify and inspect by turns in ``place``, where the scripts are."""
     file = place / "checkpoint"
-    script = f"{sys.executable} {scripts / 'bin' / VERIFY} -f xl -i {file}"
+    script = f"{sys.executable} {place / 'bin' / VERIFY} -f xl -i {file}"
     pyxl = f"{sys.executable} -m pyxl"
     for whose, summed, status in (("xl's", False, 3), ("pyxl's, sums", True, 0)):
         first = write_checkpoint(file, summed=summed)
-        compare(scripts, f"verify {whose}", "script", f"{pyxl} verify {file} || [ $? = {status} ]", script)
+        compare(place, f"verify {whose}", "script", f"{pyxl} verify {file} || [ $? = {status} ]", script)
     least = f"{sys.executable} -c {shlex.quote(LEAST)} {file} {first}"
-    compare(scripts, "inspect pyxl's", "least ", f"{pyxl} inspect {file}", least)
+    compare(place, "inspect pyxl's", "least ", f"{pyxl} inspect {file}", least)
     file.unlink()

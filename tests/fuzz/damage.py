@@ -100,7 +100,9 @@ def _words(fd: int, element: Element) -> PageData:
 def _kept(memory: list[PageData]) -> set[int]:
     """Return the pfns whose pages stay."""
     pages = [(pfn, at is not None) for each in memory for pfn, _, at in each.pages()]
-    return {pfn for has_page in (True, False) for pfn in [pfn for pfn, has in pages if has == has_page][-_PAGES:]}
+    with_page = [pfn for pfn, has_page in pages if has_page]
+    without = [pfn for pfn, has_page in pages if not has_page]
+    return {*with_page[-_PAGES:], *without[-_PAGES:]}
 
 
 def _with_pages(fd: int, element: Element, memory: PageData, kept: set[int]) -> bytes:

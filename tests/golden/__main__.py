@@ -64,7 +64,7 @@ def main() -> None:
                 dom0.wake(guest)
             print(dom0.run(f"rm -f {FILE}\n{command}\nsync; ls -l {FILE}").stdout, flush=True)
             whole = Path(place) / "whole"
-            whole.write_bytes(lab.exec(f"cat {FILE}", check=True).stdout)
+            lab.get(FILE, whole)
             data = trimmed(whole)
             (HERE / f"{name}.ckpt.gz").write_bytes(gzip.compress(data, 9, mtime=0))
             print(f"{name}: {whole.stat().st_size} bytes, {len(data)} kept", flush=True)
