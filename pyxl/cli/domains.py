@@ -2,7 +2,7 @@
 
 import click
 
-from pyxl.cli import wiring
+from pyxl.cli import progress, wiring
 from pyxl.errors import PyxlError
 from pyxl.model.domain import DomainInfo
 from pyxl.ops.lookup import by_name, find, find_guest, name_of
@@ -44,7 +44,8 @@ def destroy_command(verbose: bool, force: bool, domain: str) -> None:
 
     with wiring.on_host("destroy", verbose) as host:
         found = find_guest(host.xen, host.store, domain)
-        destroy(host.xen, host.store, wiring.open_dm, found, force=force)
+        with progress.shown("none", host.log_to(name_of(host.store, found.domid))) as report:
+            destroy(host.xen, host.store, wiring.open_dm, found, report, force=force)
 
 
 @click.command("pause", short_help="Stop scheduling a domain's vcpus.")

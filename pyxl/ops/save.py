@@ -5,6 +5,7 @@ Every phase owes its undo from the moment that it is entered; nothing is destroy
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, OpenDm, Store
+from pyxl.ops.destroy import bring_down
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
@@ -154,7 +156,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         file.commit()
         undo.enter(Phase.SETTLE)
         try:
-            guest.settle(order.after)
+            guest.settle(order.after, report.remark)
         except PyxlError as error:
             said = f"{order} is whole, but the domain is not {order.after.value}: {error}"
             raise PyxlError(said) from error
@@ -193,10 +195,10 @@ class _Guest:
         self._device_model = device_model
         self._domid = domid
 
-    def settle(self, after: After) -> None:
+    def settle(self, after: After, say: Callable[[str], None]) -> None:
         """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
         if after is After.DESTROY:
-            self._xen.destroy(self._domid)
+            bring_down(self._xen, self._domid, say)
             return
         if after is After.PAUSE:
             self._xen.pause(self._domid)

@@ -10,7 +10,7 @@ import pytest
 
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.journal import Journal
-from pyxl.errors import OperationError, PyxlError, StoreTimeout
+from pyxl.errors import OperationError, PyxlError, StoreTimeout, XenError
 from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
@@ -211,6 +211,17 @@ def test_a_failed_destroy_says_that_the_file_is_whole(world: World) -> None:
     with pytest.raises(OperationError, match="is whole, but the domain is not destroyed"):
         world.save()
     assert world.files() == ["checkpoint"]
+
+
+def test_a_domain_that_another_destroys_after_the_file_is_whole_is_a_save(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(domid: int) -> None:
+        del world.xen.all[domid]
+        raise XenError("libxl_domain_destroy", domid=domid, detail="lock failed")
+
+    monkeypatch.setattr(world.xen, "destroy", gone)
+    world.save()
+    assert world.files() == ["checkpoint"]
+    assert list(journal.dead()) == []
 
 
 def test_a_device_is_written_to_and_stays(world: World) -> None:
