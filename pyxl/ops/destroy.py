@@ -44,4 +44,4 @@ def bring_down(xen: Hypervisor, domid: int, say: Callable[[str], None]) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
-        say(f"domain {domid} is gone, though {error}")
+        say(f"domain {domid} is gone; another toolstack was at it, or something of it is left: {error}")
