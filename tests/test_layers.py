@@ -18,13 +18,14 @@ STDLIB_FORBIDDEN = {
 # Floor -> the floors below it that it may stand on; its own is always one of them.
 MAY_IMPORT = {
     "errors": set(),
+    "interrupt": set(),
     "model": {"errors"},
     "formats": {"errors", "model"},
     "xen": {"errors", "model"},
-    "checkpoint": {"errors", "model", "formats"},
+    "checkpoint": {"errors", "interrupt", "model", "formats"},
     "dm": {"errors", "model", "xen"},
-    "ops": {"errors", "model", "formats", "xen", "checkpoint", "dm"},
-    "cli": {"errors", "model", "formats", "ops", "lab"},
+    "ops": {"errors", "interrupt", "model", "formats", "xen", "checkpoint", "dm"},
+    "cli": {"errors", "interrupt", "model", "formats", "ops", "lab"},
     "lab": {"errors"},
     "helper": {"errors", "formats", "xen", "checkpoint"},
 }

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from pyxl import interrupt
 from pyxl.cli import progress
 from pyxl.cli.words import size
-from pyxl.ops import interrupt
 from pyxl.ops.convert import convert_file
 
 STDOUT = 1

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import click
 
+from pyxl import interrupt
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import DeviceModel
 from pyxl.model.ports import Store as StorePort
-from pyxl.ops import interrupt, programs
+from pyxl.ops import programs
 from pyxl.ops.monitor import in_background, monitor
 from pyxl.xen import lib
 from pyxl.xen.host import XenHost

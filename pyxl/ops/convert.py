@@ -19,8 +19,8 @@ from pyxl.formats import trailer, xl_header
 from pyxl.formats.convert import convert
 from pyxl.formats.old_config import OldConfig
 from pyxl.formats.trailer import BLOCK
+from pyxl.interrupt import held, last_chance
 from pyxl.model.phases import Owed, Phase
-from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.legacy import admit
 from pyxl.ops.report import Report
 from pyxl.ops.undo import Undo

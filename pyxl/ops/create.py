@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from pyxl.checkpoint.worker import Worker
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.interrupt import last_chance
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
-from pyxl.ops.interrupt import last_chance
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
 from pyxl.ops.settle import hold

@@ -15,12 +15,12 @@ from pyxl.checkpoint.worker import Worker
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, HelperError, PyxlError, StoreError
 from pyxl.formats import libxl_v2, trailer, xl_header
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.interrupt import held, last_chance
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, OpenDm, Store
 from pyxl.ops.destroy import bring_down
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
-from pyxl.ops.interrupt import held, last_chance
 from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
 from pyxl.ops.report import Report

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from pyxl.checkpoint.journal import Journal
 from pyxl.errors import OperationError, PyxlError
+from pyxl.interrupt import ignored
 from pyxl.model.phases import Owed, Phase
-from pyxl.ops.interrupt import ignored
 
 
 class StillOwed(PyxlError):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyxl import interrupt
 from pyxl.errors import OperationError, PyxlError
 from pyxl.model.phases import Owed, Phase
-from pyxl.ops import interrupt
 from pyxl.ops.undo import Undo
 
 
