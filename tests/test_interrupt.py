@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from pyxl import interrupt
+from pyxl.checkpoint.worker import Worker
 from pyxl.errors import OperationError, PyxlError
 from pyxl.model.phases import Owed, Phase
 from pyxl.ops.undo import Undo
@@ -75,3 +77,22 @@ def test_an_undo_is_not_interrupted(fails: bool) -> None:
     if fails:  # nothing was interrupted yet: the next operation of this process can be
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+@pytest.mark.parametrize("moment", ["__init__", "start"])
+def test_a_signal_that_falls_into_a_worker_s_start_comes_after_it(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Else the undo would wait for ever for a thread that never was."""
+    original = getattr(threading.Thread, moment)
+
+    def struck(*arguments: object, **named: object) -> None:
+        send(signal.SIGINT)
+        original(*arguments, **named)
+
+    monkeypatch.setattr(threading.Thread, moment, struck)
+    done: list[bool] = []
+    worker = Worker(lambda: done.append(True))
+    with pytest.raises(KeyboardInterrupt):
+        worker.start()
+    worker.wait(5)
+    assert not worker.running
+    assert done == [True]

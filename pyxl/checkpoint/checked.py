@@ -5,13 +5,12 @@ out to be bad it meets the end of the file there, and ``check`` and ``result`` r
 """
 
 import os
-import threading
 from collections.abc import Callable
 
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe, write_all
 from pyxl.checkpoint.sums import CHUNK, BlockReader
-from pyxl.checkpoint.worker import Worker
+from pyxl.checkpoint.worker import Flag, Worker
 from pyxl.formats import trailer, walk
 from pyxl.formats.trailer import BLOCK, Trailer
 from pyxl.formats.xl_header import XlHeader
@@ -35,7 +34,7 @@ class CheckedFile:
         end = walk.end_of_stream(source.take, source.skip, header.size)
         self.trailer = behind(source, header, end)
         self._reader = BlockReader(source.fd)
-        self._hurry = threading.Event()
+        self._hurry = Flag()
         self._stopped = False
         self._worker = Worker(self._compare_all, self.cut)
         if self.trailer:

@@ -7,11 +7,10 @@ appends at the same place while it does not.  Does not know what is written.
 import contextlib
 import fcntl
 import os
-import threading
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
-from pyxl.checkpoint.worker import Worker
+from pyxl.checkpoint.worker import Flag, Worker
 from pyxl.formats.trailer import BLOCK
 
 #: After this many blocks the disk is waited for: else one that fails shows itself only at the end, and until then the
@@ -35,7 +34,7 @@ class SummedFile:
         self._file = file
         self._reader = BlockReader(file.fd)
         self._sums: list[int] = []
-        self._over = threading.Event()
+        self._over = Flag()
         self._worker = Worker(self._follow)
         self._worker.start()
 

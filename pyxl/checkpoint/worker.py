@@ -2,9 +2,38 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from pyxl.interrupt import held
+
 T = TypeVar("T")
+
+
+class Flag:
+    """A threading.Event for one thread that waits, which a signal may interrupt anywhere.
+
+    An Event's own lock, written in Python, may then stay taken for ever; a SimpleQueue's is the interpreter's.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._token: SimpleQueue[None] = SimpleQueue()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        self._token.put(None)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is set, for ever by default, and return whether it is."""
+        if not self._is_set:
+            with suppress(Empty):
+                self._token.get(timeout=seconds)
+        return self._is_set
 
 
 class Worker(Generic[T]):
@@ -18,17 +47,18 @@ class Worker(Generic[T]):
         self._failed = failed
         self._found: list[T] = []
         self._error: Exception | None = None
+        self._begun = False
         # Not the thread's own is_alive: a join that a signal interrupts takes the thread for ended (Python 3.11).
-        self._ended = threading.Event()
-        self._ended.set()
+        self._ended = Flag()
 
     @property
     def running(self) -> bool:
-        return not self._ended.is_set()
+        return self._begun and not self._ended.is_set()
 
     def start(self) -> None:
-        self._ended.clear()
-        threading.Thread(target=self._run, daemon=True).start()
+        with held():  # between the two, a signal would leave a thread to wait for that never was
+            self._begun = True
+            threading.Thread(target=self._run, daemon=True).start()
 
     def check(self) -> None:
         """Raise the error that has ended the work, if one has."""
@@ -37,7 +67,8 @@ class Worker(Generic[T]):
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end of the work, for ever by default; one that never began has ended."""
-        self._ended.wait(seconds)
+        if self._begun:
+            self._ended.wait(seconds)
 
     def result(self, tick: Callable[[], None] = lambda: None, interval: float | None = None) -> T:
         """Wait for the end of the work and return what it returned, or raise its error.
