@@ -2,16 +2,19 @@
 
 Both kinds have the same methods: who restores need not know which it is.  libxl reads from ``fd``; where the file turns
 out to be bad it meets the end of the file there, and ``check`` and ``result`` raise why.
+
+libxl's own header and LIBXC_CONTEXT it always meets whole: up to Xen 4.17 and later a stream that is bad or ends before
+its memory has it call a function that is not there yet, and the process dies.
 """
 
 import os
-from collections.abc import Callable
+from collections import deque
 
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe, write_all
 from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Flag, Worker
-from pyxl.formats import trailer, walk
+from pyxl.formats import libxl_v2, trailer, walk
 from pyxl.formats.trailer import BLOCK, Trailer
 from pyxl.formats.xl_header import XlHeader
 
@@ -31,6 +34,7 @@ class CheckedFile:
     def __init__(self, source: Source, header: XlHeader) -> None:
         self.fd = source.fd
         self.size = source.size
+        self._memory = header.size + len(libxl_v2.start())
         end = walk.end_of_stream(source.take, source.skip, header.size)
         self.trailer = behind(source, header, end)
         self._reader = BlockReader(source.fd)
@@ -50,9 +54,15 @@ class CheckedFile:
         """Return how many bytes of the file libxl and the save-helper are past."""
         return os.lseek(self.fd, 0, os.SEEK_CUR)
 
-    def cut(self) -> None:
-        """Have whoever reads the stream meet its end at once: the offset is shared with all of them."""
+    def cut(self) -> bool:
+        """Have whoever reads the stream meet its end at once: the offset is shared with all of them.
+
+        Return False, with nothing done, while libxl is not at the memory yet.
+        """
+        if self.passed() < self._memory:
+            return False
         os.lseek(self.fd, 0, os.SEEK_END)
+        return True
 
     def check(self) -> None:
         """Raise what was found so far, if something was: libxl only knows that its file ended."""
@@ -103,23 +113,30 @@ class CheckedPipe:
         self._source = source
         self._source.fd = os.dup(source.fd)
         self._header = header
+        self._elements = walk.stream(self._take, self._skip, header.size)
         self.trailer: Trailer | None = None
         self._worker = Worker(self._pass_on, self.cut)
 
     def start(self) -> None:
-        """Begin to pass the stream on."""
+        """Begin to pass the stream on, as soon as it has come to its memory.
+
+        :raise StreamError: it is bad before that.
+        """
+        for _ in range(2):  # libxl's header, LIBXC_CONTEXT
+            next(self._elements)
         self._worker.start()
 
     def passed(self) -> int:
         """Return how many bytes of the stream have come so far."""
         return self._source.offset
 
-    def cut(self) -> None:
+    def cut(self) -> bool:
         """Have whoever reads the stream meet its end; what still comes is not passed on."""
         # In place, so that nothing else gets the number while the thread uses it.
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(nowhere, self._to_libxl, inheritable=False)
         os.close(nowhere)
+        return True
 
     def check(self) -> None:
         """Raise what was found so far, if something was: libxl only knows that its file ended."""
@@ -145,8 +162,23 @@ class CheckedPipe:
             os.close(self._source.fd)
 
     def _pass_on(self) -> None:
-        self.trailer = passed_on(self._source, self._header, lambda data: write_all(self._to_libxl, data))
+        (last,) = deque(self._elements, maxlen=1)
+        sums = self._source.sums.all()
+        found = behind(self._source, self._header, last.end)
+        if found is not None:
+            for index, sum_ in enumerate(sums):
+                trailer.compare(found, index, sum_)
+        self.trailer = found
         self.cut()
+
+    def _take(self, length: int) -> bytes:
+        data = self._source.take(length)
+        write_all(self._to_libxl, data)
+        return data
+
+    def _skip(self, length: int) -> None:
+        while length:
+            length -= len(self._take(min(length, CHUNK)))
 
 
 def checked(source: Source, header: XlHeader) -> CheckedFile | CheckedPipe:
@@ -155,30 +187,6 @@ def checked(source: Source, header: XlHeader) -> CheckedFile | CheckedPipe:
     :raise StreamError: it is a file, and bad as far as that is known without reading all of it.
     """
     return CheckedFile(source, header) if source.seekable else CheckedPipe(source, header)
-
-
-def passed_on(source: Source, header: XlHeader, write: Callable[[bytes], None]) -> Trailer | None:
-    """Give ``write`` the stream from a pipe up to its END, and check all that has passed against the trailer.
-
-    :raise StreamError: the stream is bad; only at its end is it known to be right.
-    """
-
-    def take(length: int) -> bytes:
-        data = source.take(length)
-        write(data)
-        return data
-
-    def skip(length: int) -> None:
-        while length:
-            length -= len(take(min(length, CHUNK)))
-
-    end = walk.end_of_stream(take, skip, header.size)
-    sums = source.sums.all()
-    found = behind(source, header, end)
-    if found is not None:
-        for index, sum_ in enumerate(sums):
-            trailer.compare(found, index, sum_)
-    return found
 
 
 def behind(source: Source, header: XlHeader, end: int) -> Trailer | None:

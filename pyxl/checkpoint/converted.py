@@ -5,6 +5,7 @@ before that is done here, by the heads of its chunks.
 """
 
 import os
+import select
 import signal
 
 from pyxl.checkpoint.source import Source
@@ -38,7 +39,10 @@ class ConvertedStream:
             os.lseek(source.fd, offset, os.SEEK_SET)
 
     def start(self) -> None:
-        """Begin to convert."""
+        """Begin to convert, and wait for the beginning of what libxl is to read: without one its process dies.
+
+        :raise PyxlError: there is none.
+        """
         actions = [
             (os.POSIX_SPAWN_DUP2, self._source.fd, 0),
             (os.POSIX_SPAWN_DUP2, self._to_libxl, 1),
@@ -48,17 +52,23 @@ class ConvertedStream:
         environment = {**os.environ, "PYXL_SAVE_HELPER_PARENT": str(os.getpid())}
         self._pid = os.posix_spawn(self._argv[0], self._argv, environment, file_actions=actions, setpgroup=0)
         self._close_ends()
+        beginning = select.poll()
+        beginning.register(self.fd, select.POLLIN)
+        ((_, event),) = beginning.poll()
+        if not event & select.POLLIN:
+            self.result()
 
     def passed(self) -> int:
         """Return how many bytes of the file were converted; 0 of a pipe."""
         return os.lseek(self._source.fd, 0, os.SEEK_CUR) if self._source.seekable else 0
 
-    def cut(self) -> None:
+    def cut(self) -> bool:
         """Have whoever reads the stream meet its end at once."""
         self._close_ends()
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             self._wait()
+        return True
 
     def check(self) -> None:
         """Raise what was found so far, if something was: it is said before the stream ends."""

@@ -42,7 +42,7 @@ class Worker(Generic[T]):
     It never keeps the process from ending.
     """
 
-    def __init__(self, work: Callable[[], T], failed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, work: Callable[[], T], failed: Callable[[], object] = lambda: None) -> None:
         self._work = work
         self._failed = failed
         self._found: list[T] = []

@@ -12,6 +12,9 @@ from pyxl.ops.report import Report
 from pyxl.ops.settle import hold
 from pyxl.ops.undo import Undo
 
+#: Seconds between two tries to make libxl give up.
+_LOOK_SECONDS = 0.02
+
 
 def create(
     xen: Hypervisor, store: Store, open_dm: OpenDm, config: GuestConfig, report: Report,
@@ -38,11 +41,11 @@ def create(
 class Building:
     """libxl at work on a domain of ``uuid``, from now on; its undo is owed from now on too.
 
-    ``cut`` is how to make libxl give up before its time, where there is a way.
+    ``cut`` is how to make libxl give up before its time, where there is a way; it returns False where it is too early.
     """
 
     def __init__(
-        self, xen: Hypervisor, undo: Undo, uuid: str, build: Callable[[], int], cut: Callable[[], None] | None = None
+        self, xen: Hypervisor, undo: Undo, uuid: str, build: Callable[[], int], cut: Callable[[], bool] | None = None
     ) -> None:
         self._worker = Worker(build)
         self._xen = xen
@@ -57,8 +60,8 @@ class Building:
 
     def _destroy(self) -> str | None:
         """Wait until libxl is done, and destroy what it has left: a domain, or half of one."""
-        if self._cut is not None:
-            self._cut()
+        while self._cut is not None and self._worker.running and not self._cut():
+            self._worker.wait(_LOOK_SECONDS)
         self._worker.wait()
         left = [domain.domid for domain in self._xen.domains() if domain.uuid == self._uuid and not domain.dying]
         return ", ".join(destroy(self._xen, domid) for domid in left) or None

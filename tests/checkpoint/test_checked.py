@@ -10,8 +10,8 @@ import pytest
 from pyxl.checkpoint import checked as checked_module
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.source import Source
-from pyxl.errors import BadRecord, TruncatedStream
-from pyxl.formats import record, xl_header
+from pyxl.errors import BadRecord, StreamError, TruncatedStream
+from pyxl.formats import libxl_v2, record, xl_header
 from pyxl.formats.trailer import BLOCK
 from tests.formats import streams
 from tests.formats.test_streams import Bytes
@@ -111,6 +111,7 @@ def test_a_changed_block_of_a_file_ends_it_for_who_reads(tmp_path: Path) -> None
     with Opened("file", tmp_path / "web1") as opened:
         stream = opened(changed(3 * BLOCK + 99))
         stream.start()
+        os.read(stream.fd, 1000)
         with pytest.raises(BadRecord, match="block 4 of 6 is not what was saved") as caught:
             stream.result()
         assert caught.value.offset == 3 * BLOCK
@@ -188,6 +189,33 @@ def test_a_restore_that_is_called_off_meets_the_end(opened: Opened) -> None:
     os.read(stream.fd, 1000)
     stream.cut()
     assert len(read_to_the_end(stream.fd)) <= 3 << 20  # what a pipe holds, and a write that was under way
+
+
+def test_libxl_meets_no_end_before_it_is_at_the_memory(opened: Opened) -> None:
+    """Else its process dies; a pipe has that much to give from the start on."""
+    stream = opened(WHOLE)
+    stream.start()
+    start = b""
+    while len(start) < len(libxl_v2.start()):
+        assert stream.cut() == isinstance(stream, CheckedPipe)
+        start += os.read(stream.fd, 8)
+    assert start == libxl_v2.start()
+    assert stream.cut()
+    assert len(read_to_the_end(stream.fd)) <= 3 << 20
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "ends 16 bytes too early"), (libxl_v2.start()[:20], "ends 4 bytes too early"), (bytes(24), "without its ident"),
+     (libxl_v2.HEADER.pack(libxl_v2.IDENT, 2, 0) + libxl_v2.end(), "END before LIBXC_CONTEXT")],
+    ids=["empty", "cut", "another's", "no memory"],
+)  # fmt: skip
+def test_a_pipe_that_is_bad_before_its_memory_never_comes_to_libxl(tmp_path: Path, data: bytes, said: str) -> None:
+    header = xl_header.parse(Bytes(WHOLE).take)
+    with Opened("pipe", tmp_path) as opened:
+        stream = opened(WHOLE[: header.size] + data)
+        with pytest.raises(StreamError, match=said):
+            stream.start()
 
 
 def test_a_silent_sender_cannot_hold_up_the_undo(monkeypatch: pytest.MonkeyPatch) -> None:

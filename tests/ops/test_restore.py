@@ -2,13 +2,15 @@
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pyxl.errors import OperationError
-from pyxl.formats import record, xl_header
+from pyxl.errors import OperationError, XenError
+from pyxl.formats import libxl_v2, record, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
@@ -214,3 +216,31 @@ def test_a_guest_whose_memory_is_not_what_was_saved_never_runs(
         run(xen, FakeStore({}), path)
     assert calls == (["restore web1", "destroy 8"] if size else [])
     assert xen.all == {}
+
+
+def test_libxl_is_not_called_off_before_it_is_at_the_memory(calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LateXen(FakeXen):
+        """A libxl that only begins to read once the user has interrupted the restore."""
+
+        def restore(self, config_json: str, fd: int, helper: str) -> int:
+            super().restore(config_json, fd, helper)
+            interrupted.wait(10)
+            time.sleep(0.1)
+            self.read = b"".join(os.read(fd, length) for length in (16, 8, 1 << 20))
+            raise XenError("libxl_domain_create_restore", detail="failed")
+
+    class Impatient(Report):
+        interval = 0.01
+
+        def progress(self, done: int, total: int) -> None:
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    interrupted = threading.Event()
+    monkeypatch.setattr(programs, "find", lambda name: "/helper")
+    xen = LateXen(calls)
+    with open_checkpoint(file) as checkpoint, pytest.raises(OperationError, match=r"build: interrupted; domain 8 destroyed$"):
+        config = GuestConfig(checkpoint.header.config.decode(), str(file))
+        restore(xen, FakeStore({}), no_dm, checkpoint, config, Impatient())
+    assert xen.read[:24] == libxl_v2.start()
+    assert calls == ["restore web1", "destroy 8"]
