@@ -14,7 +14,7 @@ help:
 	@echo "make bench   pyxl against xl, paired, on the lab"
 	@echo "make fuzz    ten thousand damaged files through what reads checkpoints; minutes"
 	@echo "make faults  the table of faults, through pyxl and through xl, on the lab (PYXL_FAULTS=REGEX chooses)"
-	@echo "make soak    that, damaged files, cycles, races, and every example's boot, as often as it takes; hours"
+	@echo "make soak    that, damaged files, cycles, signals, races, and every example's boot, as often as it takes; hours"
 	@echo "make clean   remove the virtual environment (the lab: pyxl lab destroy)"
 
 # Debian splits venv off Python, and forbids pip outside of one.

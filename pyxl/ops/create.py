@@ -9,11 +9,14 @@ from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.preflight import can_be_built
 from pyxl.ops.report import Report
-from pyxl.ops.settle import hold
+from pyxl.ops.settle import end_helper, hold
 from pyxl.ops.undo import Undo
+from pyxl.xen import toolstacks
 
 #: Seconds between two tries to make libxl give up.
 _LOOK_SECONDS = 0.02
+#: Seconds within which a save-helper has met the end of its stream.
+HELPER_SECONDS = 10.0
 
 
 def create(
@@ -60,11 +63,24 @@ class Building:
 
     def _destroy(self) -> str | None:
         """Wait until libxl is done, and destroy what it has left: a domain, or half of one."""
-        while self._cut is not None and self._worker.running and not self._cut():
-            self._worker.wait(_LOOK_SECONDS)
+        if self._cut is not None:
+            while self._worker.running and not self._cut():
+                self._worker.wait(_LOOK_SECONDS)
+            self._worker.wait(HELPER_SECONDS)
+            if self._worker.running:
+                self._end_helper()
         self._worker.wait()
-        left = [domain.domid for domain in self._xen.domains() if domain.uuid == self._uuid and not domain.dying]
-        return ", ".join(destroy(self._xen, domid) for domid in left) or None
+        return ", ".join(destroy(self._xen, domid) for domid in self._built()) or None
+
+    def _end_helper(self) -> None:
+        """End the save-helper that libxl waits for: it stands still."""
+        domids = self._built()
+        for helper in toolstacks.look().helpers:
+            if helper.domid in domids:
+                end_helper(helper.pid, helper.domid)
+
+    def _built(self) -> list[int]:
+        return [domain.domid for domain in self._xen.domains() if domain.uuid == self._uuid and not domain.dying]
 
 
 def start(xen: Hypervisor, undo: Undo, domid: int, paused: bool, start_monitor: Callable[[int], None] | None) -> None:

@@ -19,6 +19,7 @@ from pyxl.ops import programs
 from pyxl.ops.create import create
 from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
+from pyxl.xen.toolstacks import Helper, Toolstacks
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 from tests.formats import streams
 
@@ -244,3 +245,36 @@ def test_libxl_is_not_called_off_before_it_is_at_the_memory(calls: list[str], fi
         restore(xen, FakeStore({}), no_dm, checkpoint, config, Impatient())
     assert xen.read[:24] == libxl_v2.start()
     assert calls == ["restore web1", "destroy 8"]
+
+
+def test_a_helper_that_stands_still_is_ended(calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class WaitingXen(FakeXen):
+        """A libxl that waits for its helper, whatever its stream says."""
+
+        def restore(self, config_json: str, fd: int, helper: str) -> int:
+            super().restore(config_json, fd, helper)
+            os.lseek(fd, 1000, os.SEEK_CUR)
+            ended.wait(10)
+            raise XenError("libxl_domain_create_restore", detail="failed")
+
+    class Impatient(Report):
+        interval = 0.01
+
+        def progress(self, done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+    def end_helper(pid: int, domid: int) -> str:
+        calls.append(f"end {pid} of {domid}")
+        ended.set()
+        return ""
+
+    ended = threading.Event()
+    helpers = [Helper(70, 7, orphan=False), Helper(80, 8, orphan=False)]
+    monkeypatch.setattr("pyxl.ops.create.HELPER_SECONDS", 0.05)
+    monkeypatch.setattr("pyxl.ops.create.end_helper", end_helper)
+    monkeypatch.setattr("pyxl.xen.toolstacks.look", lambda: Toolstacks(helpers, [], []))
+    monkeypatch.setattr(programs, "find", lambda name: "/helper")
+    with open_checkpoint(file) as checkpoint, pytest.raises(OperationError, match=r"build: interrupted; domain 8 destroyed$"):
+        config = GuestConfig(checkpoint.header.config.decode(), str(file))
+        restore(WaitingXen(calls), FakeStore({}), no_dm, checkpoint, config, Impatient())
+    assert calls == ["restore web1", "end 80 of 8", "destroy 8"]

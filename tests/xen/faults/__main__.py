@@ -9,7 +9,7 @@ from pyxl.errors import LabError, LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.xen.conftest import Dom0
-from tests.xen.faults import cycles, flips, races
+from tests.xen.faults import cycles, flips, races, strikes
 from tests.xen.faults.runner import TOOLS, Faults, Verdict
 from tests.xen.faults.table import Fault, chosen
 
@@ -48,13 +48,14 @@ def table(faults: Faults, pattern: str, tools: tuple[str, ...], verbose: bool) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.xen.faults", description=__doc__)
-    parser.add_argument("what", choices=["faults", "flips", "cycles", "races", "soak"])
+    parser.add_argument("what", choices=["faults", "flips", "cycles", "races", "strikes", "soak"])
     parser.add_argument("--tool", choices=TOOLS, action="append", help="pyxl or xl; both when left out")
     parser.add_argument("-v", action="store_true", help="say when each fault struck, and all of what went wrong")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     parser.add_argument("--flips", type=int, default=1000)
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--cycles", type=int, default=100)
+    parser.add_argument("--strikes", type=int, default=100)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
@@ -71,6 +72,8 @@ def main() -> int:
             failed += flips.table(faults, arguments.flips, arguments.cuts, arguments.seed)
         if arguments.what in ("cycles", "soak"):
             failed += cycles.table(faults, arguments.cycles)
+        if arguments.what in ("strikes", "soak"):
+            failed += strikes.table(faults, arguments.strikes)
         if arguments.what in ("races", "soak"):
             failed += races.table(faults)
         faults.close()

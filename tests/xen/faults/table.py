@@ -1,8 +1,8 @@
 """The table of faults: in which operation, at what moment, what goes wrong.
 
-Knows no lab and no process.  A moment is the name of a phase of pyxl's (pyxl.model.phases) that has just begun, a share
-of the stream that is written or read, "start", or "random"; for stock xl it is the nearest moment that can be seen from
-outside.
+Knows no lab and no process.  A moment is the name of a phase of pyxl's (pyxl.model.phases) that has just begun, or did
+so many ms ago ("BUILD + 30 ms"), a share of the stream that is written or read, "start", or "random"; for stock xl it is
+the nearest moment that can be seen from outside.
 """
 
 import re
@@ -85,10 +85,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("save", "COMMIT", "SIGKILL", monitor=False),
     *_rows("restore", RESTORE, "Ctrl-C", "SIGKILL"),
     *_rows("restore", ("50 %",), "Ctrl-C", "SIGTERM"),
+    *_rows("restore", ("BUILD + 15 ms", "BUILD + 30 ms"), "Ctrl-C"),
     *_rows("create", CREATE, "Ctrl-C", "SIGKILL"),
     # Processes that are killed, told to end, or stand still.
     *_rows("save", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
-    *_rows("restore", ("50 %",), "helper killed"),
+    *_rows("restore", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
     *_rows("save", ("MEMORY",), "qemu killed"),
     *_rows("save", ("SUSPEND",), "qemu stopped", "qemu stopped for 5 s"),
     *_rows("create", ("BUILD",), "qemu killed"),
@@ -118,6 +119,7 @@ SLICE = (
     "save -c | SUSPEND | SIGKILL",
     "save | COMMIT | SIGKILL, no monitor",
     "restore | BUILD | SIGKILL",
+    "restore | BUILD + 30 ms | Ctrl-C",
     "restore | 50 % | Ctrl-C",
     "create | BUILD | Ctrl-C",
     "save | 50 % | helper killed",

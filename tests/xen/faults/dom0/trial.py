@@ -138,10 +138,14 @@ class Trial:
             return time.monotonic() >= self._started + self._random_at
         if self.when.endswith("%"):
             return self.position() >= int(self.when.split()[0]) * MEMORY // 100
+        phase, _, later = self.when.partition(" + ")
         if self.tool == "pyxl":
-            return f'"{self.when}"' in self._noted()
-        sign = _SIGNS.get(self.when)
-        return sign is not None and sign(self)
+            has_come = f'"{phase}"' in self._noted()
+        else:
+            has_come = phase in _SIGNS and _SIGNS[phase](self)
+        if has_come and later:
+            time.sleep(int(later.split()[0]) / 1000)
+        return has_come
 
     def _noted(self) -> str:
         """Return what the operation has noted in its journal; through an open file, which outlives its name."""
