@@ -6,13 +6,14 @@ Every phase owes its undo from the moment that it is entered; nothing is destroy
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.worker import Worker
-from pyxl.errors import DeviceModelError, DeviceModelTimeout, HelperError, PyxlError, StoreError
+from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, HelperError, PyxlError, StoreError
 from pyxl.formats import libxl_v2, trailer, xl_header
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.interrupt import held, last_chance
@@ -25,7 +26,7 @@ from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
 from pyxl.ops.report import Report
 from pyxl.ops.settle import hold
-from pyxl.ops.suspend import resume, suspend, withdraw
+from pyxl.ops.suspend import call_off, resume, suspend
 from pyxl.ops.undo import StillOwed, Undo
 
 #: Seconds between two looks at how far the save-helper is, where nobody wants to see it.
@@ -106,7 +107,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
             undo.enter(Phase.SUSPEND)
             report.step("suspending the guest")
             suspended_at = time.monotonic()
-            suspend(xen, store, domid)
+            guest.suspend()
             undo.enter(Phase.DEVICE_MODEL)
             if device_model is not None:
                 device_state.append(device_model.stop_and_save())
@@ -194,6 +195,15 @@ class _Guest:
         self._store = store
         self._device_model = device_model
         self._domid = domid
+        self._asked = False
+
+    def suspend(self) -> None:
+        """Have it suspend.
+
+        :raise GuestError: it does not.
+        """
+        self._asked = True
+        suspend(self._xen, self._store, self._domid)
 
     def settle(self, after: After, say: Callable[[str], None]) -> None:
         """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
@@ -207,6 +217,11 @@ class _Guest:
     def resume_after_failure(self) -> str:
         """Withdraw a request that still stands, resume the guest if it is suspended, and say how it is."""
         domain = self._xen.domain(self._domid)
+        taken = False
+        if self._asked and domain is not None and domain.shutdown_reason is None:
+            with suppress(GuestError):
+                taken = not call_off(self._xen, self._store, self._domid)
+            domain = self._xen.domain(self._domid)
         if domain is None or domain.dying:
             return "the domain is gone"
         if domain.suspended:
@@ -219,5 +234,4 @@ class _Guest:
             return "guest resumed"
         if domain.shutdown_reason is not None:
             return "the guest has shut down"
-        withdraw(self._store, self._domid)
-        return "guest still running"
+        return "guest still running, but it took the request and may yet suspend" if taken else "guest still running"

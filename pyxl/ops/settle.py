@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pyxl.checkpoint.journal import Entry, Journal
 from pyxl.checkpoint.new_file import temporary_of
-from pyxl.errors import DeviceModelError, DeviceModelTimeout, OperationError, PyxlError, UsageError
+from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, OperationError, PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
-from pyxl.ops.suspend import resume, withdraw
+from pyxl.ops.suspend import call_off, resume, withdraw
 from pyxl.xen import toolstacks
 
 #: Seconds that a helper told to stop may take to clean up behind libxc, and one that is killed to be gone.
@@ -37,6 +37,11 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
     phase = Phase[entry.phase]
     domain = domain_of(xen, entry)
     said: list[str] = []
+    if domain and phase is Phase.SUSPEND and domain.shutdown_reason is None:
+        with contextlib.suppress(GuestError):  # it has ended, and needs nothing any more
+            if call_off(xen, store, domain.domid):
+                said.append("suspend request withdrawn")
+        domain = domain_of(xen, entry)
     if domain and Owed.GUEST in phase.owes:
         said += let_go_on(xen, store, open_dm, domain)
     if phase.owes & (Owed.HELPER | Owed.DOMAIN):

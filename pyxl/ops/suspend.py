@@ -13,6 +13,8 @@ from pyxl.model.ports import DeviceModel, Hypervisor, Store
 #: Seconds for the guest to acknowledge, then for it to be suspended; as libxl's.
 ACKNOWLEDGE_SECONDS = 60.0
 SUSPEND_SECONDS = 60.0
+#: Seconds for a guest that has taken a request to be suspended, once nobody wants it any more.
+CALL_OFF_SECONDS = 10.0
 REQUEST = "suspend"
 PARAM_CALLBACK_IRQ = 0
 PARAM_ACPI_S_STATE = 14
@@ -28,22 +30,30 @@ def needs_help(xen: Hypervisor, store: Store, domid: int) -> bool:
 def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
     """Suspend a running guest.
 
-    :raise GuestError: it does not acknowledge, does not suspend, or ends in another way; it may still be running.
+    :raise GuestError: it does not acknowledge, does not suspend, or ends in another way.
     """
-    with store.watch(paths.RELEASE_DOMAIN) as released:
-        if needs_help(xen, store, domid):
-            _ask(store, domid)
-        else:
-            xen.shutdown(domid, ShutdownReason.SUSPEND)
-        deadline = time.monotonic() + SUSPEND_SECONDS
-        while not _is_suspended(xen.domain(domid)):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise GuestError(
-                    f"the guest acknowledged but was not suspended within {SUSPEND_SECONDS:.0f} s",
-                    "Its console may say what it waits for.",
-                )
-            released.wait(left)
+    if needs_help(xen, store, domid):
+        _ask(store, domid)
+    else:
+        xen.shutdown(domid, ShutdownReason.SUSPEND)
+    if not _wait(xen, store, domid, SUSPEND_SECONDS):
+        raise GuestError(
+            f"the guest acknowledged but was not suspended within {SUSPEND_SECONDS:.0f} s",
+            "Its console may say what it waits for.",
+        )
+
+
+def call_off(xen: Hypervisor, store: Store, domid: int) -> bool:
+    """Withdraw a suspend request; a guest that has taken it is waited for, since it can be resumed only then.
+
+    Return whether there was one to withdraw.
+
+    :raise GuestError: the guest ended meanwhile.
+    """
+    if withdraw(store, domid):
+        return True
+    _wait(xen, store, domid, CALL_OFF_SECONDS)
+    return False
 
 
 def withdraw(store: Store, domid: int) -> bool:
@@ -72,12 +82,26 @@ def _ask(store: Store, domid: int) -> None:
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
         while store.read(path) == REQUEST and (left := deadline - time.monotonic()) > 0:
             changed.wait(left)
-    # A guest that takes the request at the last moment wins: then there is nothing to withdraw.
-    if withdraw(store, domid):
-        raise GuestError(
-            f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
-            "Are its PV drivers alive?  Its console may tell.",
-        )
+        if store.read(path) == REQUEST:
+            raise GuestError(
+                f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
+                "Are its PV drivers alive?  Its console may tell.",
+            )
+
+
+def _wait(xen: Hypervisor, store: Store, domid: int, seconds: float) -> bool:
+    """Wait until the guest is suspended, ``seconds`` at most, and tell whether it is.
+
+    :raise GuestError: it ended in another way.
+    """
+    deadline = time.monotonic() + seconds
+    with store.watch(paths.RELEASE_DOMAIN) as released:
+        while not _is_suspended(xen.domain(domid)):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            released.wait(left)
+    return True
 
 
 def _is_suspended(domain: DomainInfo | None) -> bool:

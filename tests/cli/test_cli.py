@@ -1,6 +1,7 @@
 """The command line where there is no Xen: help, usage, and one clear line."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,12 @@ def test_json_progress_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) 
     assert (second["bytes"], second["total"]) == (10, 100)
     assert second["rate"] > 0
     assert second["seconds_left"] >= 0
+
+
+def test_an_interrupt_while_modules_come_in_ends_it_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run([sys.executable, "-m", "pyxl", "list"], cwd=ROOT, env={"PYTHONPATH": str(tmp_path)}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_quiet_progress_is_silent_but_logs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,6 +136,7 @@ def guest_is_mute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def guest_acknowledges_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suspend, "SUSPEND_SECONDS", 0.02)
+    monkeypatch.setattr(suspend, "CALL_OFF_SECONDS", 0.02)
     world.store.on_wait = lambda: world.store.write(paths.control_shutdown(7), "")
 
 
@@ -158,7 +159,7 @@ FAILURES = [
     (breaks_config, "preflight", "config_json: Input/output error"),
     (breaks_dm, "device model", "guest resumed, nothing written"),
     (guest_is_mute, "suspend", "guest still running, nothing written"),
-    (guest_acknowledges_only, "suspend", "guest still running, nothing written"),
+    (guest_acknowledges_only, "suspend", "guest still running, but it took the request and may yet suspend, nothing written"),
     (guest_crashes, "shut down while it was to suspend: crash", "the guest has shut down, nothing written"),
     (helper("start"), "the save-helper died", "guest still running, nothing written"),
     (helper("junk"), "broke its protocol", "guest still running, nothing written"),
@@ -196,6 +197,25 @@ def test_interrupt_resumes_the_guest(world: World) -> None:
         world.save()
     assert world.calls[-1] == "resume 7"
     assert world.files() == []
+
+
+def test_a_guest_that_takes_the_request_before_the_interrupt_is_waited_for(world: World) -> None:
+    """It suspends in any case, and nobody but a monitor would resume it afterwards."""
+
+    def take() -> None:
+        world.store.write(paths.control_shutdown(7), "")
+        world.store.on_wait = suspend_at_last
+        raise KeyboardInterrupt
+
+    def suspend_at_last() -> None:
+        world.calls.append("guest suspends")
+        world.xen.change(7, ShutdownReason.SUSPEND)
+
+    world.store.on_wait = take
+    with pytest.raises(OperationError, match="suspend: interrupted; guest resumed, nothing written"):
+        world.save()
+    assert world.calls == ["config_json 7", "guest suspends", "dm.resume", "resume 7"]
+    assert not world.xen.all[7].suspended
 
 
 def test_a_device_model_that_does_not_go_on_keeps_no_guest_from_running(world: World) -> None:
