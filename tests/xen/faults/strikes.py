@@ -18,13 +18,16 @@ def moment(operation: str, number: int) -> str:
 
 
 def table(faults: Faults, count: int) -> int:
-    """Strike each operation ``count`` times, print what was not stood, and return how many those are."""
+    """Strike each operation ``count`` times, print what was not stood, and return how many those are.
+
+    Half of the guests have no monitor, which would mend what the operation did not.
+    """
     seed, failed = faults.seed, 0
     for operation in OPERATIONS:
         bad = struck = 0
         for number in range(count):
             faults.seed = seed + number
-            fault = Fault(operation, moment(operation, number), SIGNALS[number % len(SIGNALS)])
+            fault = Fault(operation, moment(operation, number), SIGNALS[number % len(SIGNALS)], monitor=2 * number < count)
             verdict = faults.run(fault, "pyxl")
             struck += verdict.counts
             if verdict.bad and verdict.counts:
