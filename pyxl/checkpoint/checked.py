@@ -3,8 +3,8 @@
 Both kinds have the same methods: who restores need not know which it is.  libxl reads from ``fd``; where the file turns
 out to be bad it meets the end of the file there, and ``check`` and ``result`` raise why.
 
-libxl's own header and LIBXC_CONTEXT it always meets whole: up to Xen 4.17 and later a stream that is bad or ends before
-its memory has it call a function that is not there yet, and the process dies.
+libxl's own header and LIBXC_CONTEXT it always meets whole: where a stream is bad or ends before its memory, libxl 4.17
+calls a function that is not there yet, and the process dies.
 """
 
 import os
