@@ -15,7 +15,6 @@ IDENT = int.from_bytes(b"LibxlFmt", "big")
 VERSION = 2
 OPTION_BIG_ENDIAN = 1
 OPTION_LEGACY = 2  # it was converted from a legacy stream
-OPTION_LEGACY = 2  # converted from a legacy stream
 KNOWN_OPTIONS = OPTION_BIG_ENDIAN | OPTION_LEGACY
 
 END = 0

@@ -3,12 +3,12 @@
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pyxl.checkpoint.checked import CheckedFile
 from pyxl.errors import OperationError, XenError
 from pyxl.formats import libxl_v2, record, xl_header
 from pyxl.formats.guest_config import GuestConfig
@@ -48,10 +48,19 @@ def no_dm(domain: DomainInfo, store: Store) -> None:
     """A host whose guests have no device model."""
 
 
-def run(xen: FakeXen, store: FakeStore, path: Path, **how: object) -> Restored:
+class Impatient(Report):
+    """A user who interrupts a restore as soon as it shows itself."""
+
+    interval = 0.01
+
+    def progress(self, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+
+def run(xen: FakeXen, store: FakeStore, path: Path, report: Report | None = None, **how: object) -> Restored:
     with open_checkpoint(path) as checkpoint:
         config = GuestConfig(checkpoint.header.config.decode(), str(path))
-        return restore(xen, store, no_dm, checkpoint, config, Report(), **how)  # type: ignore[arg-type]
+        return restore(xen, store, no_dm, checkpoint, config, report or Report(), **how)  # type: ignore[arg-type]
 
 
 def test_restore_starts_the_monitor_before_the_guest_runs(xen: FakeXen, calls: list[str], file: Path) -> None:
@@ -219,62 +228,56 @@ def test_a_guest_whose_memory_is_not_what_was_saved_never_runs(
     assert xen.all == {}
 
 
-def test_libxl_is_not_called_off_before_it_is_at_the_memory(calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class LateXen(FakeXen):
-        """A libxl that only begins to read once the user has interrupted the restore."""
+def test_libxl_is_not_called_off_before_it_is_at_the_memory(
+    xen: FakeXen, calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = threading.Event()
+    read: list[bytes] = []
 
-        def restore(self, config_json: str, fd: int, helper: str) -> int:
-            super().restore(config_json, fd, helper)
-            interrupted.wait(10)
-            time.sleep(0.1)
-            self.read = b"".join(os.read(fd, length) for length in (16, 8, 1 << 20))
-            raise XenError("libxl_domain_create_restore", detail="failed")
+    def restore(config_json: str, fd: int, helper: str) -> int:
+        """A libxl that only begins to read once it was to give up."""
+        FakeXen.restore(xen, config_json, fd, helper)
+        assert refused.wait(10)
+        read.extend(os.read(fd, length) for length in (16, 8, 1 << 20))
+        raise XenError("libxl_domain_create_restore", detail="failed")
 
-    class Impatient(Report):
-        interval = 0.01
+    def cut(stream: CheckedFile) -> bool:
+        done = whole_cut(stream)
+        if not done:
+            refused.set()
+        return done
 
-        def progress(self, done: int, total: int) -> None:
-            interrupted.set()
-            raise KeyboardInterrupt
-
-    interrupted = threading.Event()
-    monkeypatch.setattr(programs, "find", lambda name: "/helper")
-    xen = LateXen(calls)
-    with open_checkpoint(file) as checkpoint, pytest.raises(OperationError, match=r"build: interrupted; domain 8 destroyed$"):
-        config = GuestConfig(checkpoint.header.config.decode(), str(file))
-        restore(xen, FakeStore({}), no_dm, checkpoint, config, Impatient())
-    assert xen.read[:24] == libxl_v2.start()
+    whole_cut = CheckedFile.cut
+    monkeypatch.setattr(CheckedFile, "cut", cut)
+    monkeypatch.setattr(xen, "restore", restore)
+    with pytest.raises(OperationError, match=r"build: interrupted; domain 8 destroyed$"):
+        run(xen, FakeStore({}), file, Impatient())
+    assert b"".join(read)[:24] == libxl_v2.start()
     assert calls == ["restore web1", "destroy 8"]
 
 
-def test_a_helper_that_stands_still_is_ended(calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class WaitingXen(FakeXen):
+def test_a_helper_that_stands_still_is_ended(
+    xen: FakeXen, calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def restore(config_json: str, fd: int, helper: str) -> int:
         """A libxl that waits for its helper, whatever its stream says."""
-
-        def restore(self, config_json: str, fd: int, helper: str) -> int:
-            super().restore(config_json, fd, helper)
-            os.lseek(fd, 1000, os.SEEK_CUR)
-            ended.wait(10)
-            raise XenError("libxl_domain_create_restore", detail="failed")
-
-    class Impatient(Report):
-        interval = 0.01
-
-        def progress(self, done: int, total: int) -> None:
-            raise KeyboardInterrupt
+        FakeXen.restore(xen, config_json, fd, helper)
+        os.lseek(fd, 1000, os.SEEK_CUR)
+        assert ended.wait(10)
+        raise XenError("libxl_domain_create_restore", detail="failed")
 
     def end_helper(pid: int, domid: int) -> str:
         calls.append(f"end {pid} of {domid}")
         ended.set()
         return ""
 
-    ended = threading.Event()
     helpers = [Helper(70, 7, orphan=False), Helper(80, 8, orphan=False)]
     monkeypatch.setattr("pyxl.ops.create.HELPER_SECONDS", 0.05)
     monkeypatch.setattr("pyxl.ops.create.end_helper", end_helper)
     monkeypatch.setattr("pyxl.xen.toolstacks.look", lambda: Toolstacks(helpers, [], []))
-    monkeypatch.setattr(programs, "find", lambda name: "/helper")
-    with open_checkpoint(file) as checkpoint, pytest.raises(OperationError, match=r"build: interrupted; domain 8 destroyed$"):
-        config = GuestConfig(checkpoint.header.config.decode(), str(file))
-        restore(WaitingXen(calls), FakeStore({}), no_dm, checkpoint, config, Impatient())
+    monkeypatch.setattr(xen, "restore", restore)
+    with pytest.raises(OperationError, match=r"build: interrupted; domain 8 destroyed$"):
+        run(xen, FakeStore({}), file, Impatient())
     assert calls == ["restore web1", "end 80 of 8", "destroy 8"]
