@@ -66,6 +66,6 @@ def _config(file: Path, form: str) -> str:
     config = guest_config(file)
     if form == "json":
         return config.to_json()
-    from pyxl.formats.xlcfg_writer import text
+    from pyxl.formats.xlcfg.writer import text
 
     return text(config.document)

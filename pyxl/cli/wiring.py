@@ -106,9 +106,10 @@ def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
 
     :raise UsageError: what stands in one cannot be.
     """
-    from pyxl.formats import xlcfg  # a save or restore seldom meets an xl.cfg, and should not pay for its tables
+    # A save or restore seldom meets an xl.cfg, and should not pay for its tables.
+    from pyxl.formats.xlcfg.parse import parse
 
-    document = xlcfg.parse(chunks, xl_conf(), warn=lambda line: print(f"pyxl: {line}", file=sys.stderr))
+    document = parse(chunks, xl_conf(), warn=lambda line: print(f"pyxl: {line}", file=sys.stderr))
     return GuestConfig(json.dumps(document), chunks[0][0])
 
 
@@ -126,9 +127,9 @@ def xl_conf() -> dict[str, object]:
         text = Path(paths.XL_CONF).read_text()
     except OSError:
         return {}
-    from pyxl.formats import xlcfg
+    from pyxl.formats.xlcfg.parse import parse_xl_conf
 
-    return dict(xlcfg.parse_xl_conf(text))
+    return dict(parse_xl_conf(text))
 
 
 def _log(path: str) -> Callable[[str], None]:

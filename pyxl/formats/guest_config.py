@@ -1,6 +1,6 @@
 """What pyxl itself reads and sets in a guest's config, the JSON of a libxl_domain_config.
 
-Spec: xen-spec.md 1.4.  Does not know xl.cfg (xlcfg does), files, or whether libxl will like the config.
+Spec: xen-spec.md 1.4.  Does not know xl.cfg (formats/xlcfg does), files, or whether libxl will like the config.
 """
 
 import json

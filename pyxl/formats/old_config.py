@@ -69,7 +69,7 @@ def _member(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    from pyxl.formats.xlcfg_lexer import read  # a restore of a JSON config does without
+    from pyxl.formats.xlcfg.lexer import read  # a restore of a JSON config does without
 
     try:
         return {name: str(setting.value) for name, setting in read([("config", text)]).items()}

@@ -104,9 +104,9 @@ def config_of(header: xl_header.XlHeader, origin: str) -> GuestConfig | None:
     if not header.is_json:
         import json
 
-        from pyxl.formats import xlcfg
+        from pyxl.formats.xlcfg.parse import parse
 
-        text = json.dumps(xlcfg.parse([(origin, text)], new_uuid=str))
+        text = json.dumps(parse([(origin, text)], new_uuid=str))
     return GuestConfig(text, origin)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pyxl.lab.host import PYXL
-from tests.formats.test_xlcfg import BAD, BOOLEANS, HVM, HVM_OPTIONS, PV_OPTIONS
-from tests.formats.test_xldisk import GOOD as DISKS
+from tests.formats.xlcfg.test_disk import GOOD as DISKS
+from tests.formats.xlcfg.test_parse import BAD, BOOLEANS, HVM, HVM_OPTIONS, PV_OPTIONS
 from tests.xen.conftest import Dom0
 
 EXAMPLES = Path(__file__).parents[2] / "conf-examples"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg_values import UINT32_MAX, UINT64_MAX, c_number, defbool, plain_number
+from pyxl.formats.xlcfg.values import UINT32_MAX, UINT64_MAX, c_number, defbool, plain_number
 
 TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""The JSON of a libxl_domain_config to xl.cfg text: the way back of xlcfg.py.
+"""The JSON of a libxl_domain_config to xl.cfg text: the way back of parse.py.
 
-Follows xl.cfg(5) and the tables of xlcfg_options.py.  What xl.cfg, or pyxl's reading of it, has no word for stands in
+Follows xl.cfg(5) and the tables of options.py.  What xl.cfg, or pyxl's reading of it, has no word for stands in
 comments at the end.  Does not know whether the config is a good one.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 
 from pyxl.errors import UsageError
-from pyxl.formats import xlcfg_options, xlcfg_values
-from pyxl.formats.xlcfg_cpus import MAX_CPUS
-from pyxl.formats.xlcfg_devices import NIC_STRINGS, NIC_TYPES
-from pyxl.formats.xlcfg_lexer import ESCAPES
-from pyxl.formats.xlcfg_options import ANY, BOOL, HVM, MIB, TABLE, VIRIDIAN, VIRIDIAN_WIDTH
-from pyxl.formats.xldisk import STRINGS as DISK_STRINGS
+from pyxl.formats.xlcfg import options, values
+from pyxl.formats.xlcfg.cpus import MAX_CPUS
+from pyxl.formats.xlcfg.devices import NIC_STRINGS, NIC_TYPES
+from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
+from pyxl.formats.xlcfg.lexer import ESCAPES
+from pyxl.formats.xlcfg.options import ANY, BOOL, HVM, MIB, TABLE, VIRIDIAN, VIRIDIAN_WIDTH
 
 TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 BITS = {"True": 1, "False": 0}
-NAMES = {libxl: xl for xl, libxl in xlcfg_options.ACTIONS.items()}
-CARDS = {libxl: xl for xl, libxl in xlcfg_options.VGA.items()}
-MODELS = {libxl: xl for xl, libxl in xlcfg_options.DEVICE_MODELS.items()}
+NAMES = {libxl: xl for xl, libxl in options.ACTIONS.items()}
+CARDS = {libxl: xl for xl, libxl in options.VGA.items()}
+MODELS = {libxl: xl for xl, libxl in options.DEVICE_MODELS.items()}
 TYPES = {libxl: xl for xl, libxl in NIC_TYPES.items()}
 #: Some keys of a nic are two words for one member: the first is written.
 NIC_KEYS = {member: key for key, member in reversed(NIC_STRINGS.items())}
@@ -35,16 +35,16 @@ PLAIN = ("max_grant_frames", "max_maptrack_frames", "max_grant_version", "kernel
 
 
 def text(document: Mapping[str, Any]) -> str:
-    """Return an xl.cfg that ``xlcfg.parse`` makes this config of, but for what its last comments name.
+    """Return an xl.cfg that ``parse`` makes this config of, but for what its last comments name.
 
     :raise UsageError: no xl.cfg can say it.
     """
-    from pyxl.formats import xlcfg
+    from pyxl.formats.xlcfg.parse import parse
 
     try:
         lines = [f"{name} = {said}" for name, value in _Writer(document).settings() if (said := _said(value))]
         written = "\n".join(lines) + "\n"
-        lost = list(_lost(document, xlcfg.parse([("the config", written)]), ""))
+        lost = list(_lost(document, parse([("the config", written)]), ""))
     except (UsageError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise UsageError(f"no xl.cfg can say this config: {error}") from error
     return written + "".join(f"# not in xl.cfg: {what}\n" for what in lost)
@@ -64,8 +64,8 @@ class _Writer:
         yield "type", self._guest
         yield "name", self._c_info.get("name")
         yield "uuid", self._c_info.get("uuid")
-        for options in (TABLE[ANY], TABLE.get(self._guest, {})):
-            for name, (steps, kind, _) in options.items():
+        for table in (TABLE[ANY], TABLE.get(self._guest, {})):
+            for name, (steps, kind, _) in table.items():
                 yield name, _converted(_member(self._tree, steps), kind)
         yield from self._vcpus()
         yield from ((name, self._b_info.get(name)) for name in PLAIN)
@@ -76,7 +76,7 @@ class _Writer:
         for name, member, spec in (("disk", "disks", _disk), ("vif", "nics", _nic), ("vfb", "vfbs", _vfb)):
             devices = self._tree.get(member)
             yield name, None if devices is None else [spec(device) for device in devices]
-        for name in xlcfg_options.ON_SHUTDOWN:
+        for name in options.ON_SHUTDOWN:
             yield name, NAMES.get(self._tree.get(name, "destroy"))
 
     def _vcpus(self) -> Iterator[tuple[str, object]]:
@@ -184,7 +184,7 @@ def _converted(value: Any, kind: str) -> object:
     if kind == BOOL:
         return BITS.get(value) if isinstance(value, str) else None
     if kind == MIB:
-        return value // 1024 if isinstance(value, int) and value <= xlcfg_values.INT32_MAX * 1024 else None
+        return value // 1024 if isinstance(value, int) and value <= values.INT32_MAX * 1024 else None
     return value
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pyxl.errors import UsageError
-from pyxl.formats import xlcfg_options
-from pyxl.formats.xlcfg import COMMAND_LINE, parse, parse_xl_conf
-from pyxl.formats.xlcfg_devices import rate
+from pyxl.formats.xlcfg import options
+from pyxl.formats.xlcfg.devices import rate
+from pyxl.formats.xlcfg.parse import COMMAND_LINE, parse, parse_xl_conf
 
 UUID = "6b1d9b2e-0000-4000-8000-000000000001"
 HVM = f'name = "h"; type = "hvm"; uuid = "{UUID}"\n'
@@ -304,7 +304,7 @@ def test_pv_guest_without_kernel_is_told_of_hvm() -> None:
     assert caught.value.hint == 'For a fully virtualised guest, say type = "hvm".'
 
 
-@pytest.mark.parametrize("name", sorted(xlcfg_options.UNSUPPORTED))
+@pytest.mark.parametrize("name", sorted(options.UNSUPPORTED))
 def test_what_xl_knows_and_pyxl_does_not_says_so(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse([("f", HVM + f"\n\n{name} = 1")])
@@ -312,9 +312,9 @@ def test_what_xl_knows_and_pyxl_does_not_says_so(name: str) -> None:
 
 
 def test_no_option_is_both_supported_and_not() -> None:
-    tables = [set(table) for table in xlcfg_options.TABLE.values()]
-    assert xlcfg_options.UNSUPPORTED.isdisjoint(xlcfg_options.SUPPORTED)
-    assert all(xlcfg_options.SPECIAL.isdisjoint(table) for table in tables)
+    tables = [set(table) for table in options.TABLE.values()]
+    assert options.UNSUPPORTED.isdisjoint(options.SUPPORTED)
+    assert all(options.SPECIAL.isdisjoint(table) for table in tables)
 
 
 def test_arguments_override_the_file() -> None:

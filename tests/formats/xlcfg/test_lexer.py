@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg_lexer import COMMAND_LINE, MAX_DEPTH, read, settings
+from pyxl.formats.xlcfg.lexer import COMMAND_LINE, MAX_DEPTH, read, settings
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("", {}),

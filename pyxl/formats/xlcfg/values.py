@@ -1,7 +1,7 @@
 """What a setting of xl.cfg must be (a number, a string, a list, a name) and the error when it is not.
 
 Follows libxlutil 4.17, which reads numbers as C's strtol with base 0; xl goes on where this raises.
-Does not know which option wants what: a kind of xlcfg_options.py says it.
+Does not know which option wants what: a kind of options.py says it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg_lexer import Setting, Word
-from pyxl.formats.xlcfg_options import BOOL, CHOICE, INT, MIB, NUMBERED, TEXT, TEXTS, UINT
+from pyxl.formats.xlcfg.lexer import Setting, Word
+from pyxl.formats.xlcfg.options import BOOL, CHOICE, INT, MIB, NUMBERED, TEXT, TEXTS, UINT
 
 TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
 if TYPE_CHECKING:

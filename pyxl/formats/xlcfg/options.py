@@ -1,7 +1,7 @@
 """The options of xl.cfg as data: name, where its value goes in libxl's JSON, what kind of value it is.
 
 Follows xl.cfg(5) and libxl_types.idl of Xen 4.17; enumerations carry libxl's own names.
-Does not know the options whose meaning depends on others: xlcfg.py reads those itself.
+Does not know the options whose meaning depends on others: parse.py reads those itself.
 """
 
 ANY, HVM, PV, PVH = "any", "hvm", "pv", "pvh"
@@ -129,7 +129,7 @@ def _table() -> dict[str, dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]
 #: guest type or ANY -> option -> (steps into the JSON, kind, names).
 TABLE = _table()
 
-#: Options that xlcfg.py reads itself.
+#: Options that parse.py reads itself.
 SPECIAL = frozenset(
     "name uuid type builder vcpus maxvcpus cpus cpus_soft max_grant_frames max_maptrack_frames max_grant_version"
     " on_poweroff on_reboot on_watchdog on_crash on_soft_reset kernel cmdline root extra bootloader_args timer_mode"

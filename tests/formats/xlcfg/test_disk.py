@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl.errors import UsageError
-from pyxl.formats import xldisk
+from pyxl.formats.xlcfg import disk
 
 VOLUME = {"pdev_path": "/dev/vg/v", "vdev": "hda", "format": "raw", "readwrite": 1}
 ISO = {"pdev_path": "/i.iso", "vdev": "hdc", "format": "raw", "readwrite": 0, "removable": 1, "is_cdrom": 1}
@@ -73,7 +73,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("spec", "expected"), GOOD)
 def test_specification_becomes_json(spec: str, expected: dict[str, Any]) -> None:
-    assert xldisk.parse(spec) == expected
+    assert disk.parse(spec) == expected
 
 
 BAD = [
@@ -104,7 +104,7 @@ BAD = [
 @pytest.mark.parametrize(("spec", "what"), BAD)
 def test_error_shows_the_specification(spec: str, what: str) -> None:
     with pytest.raises(UsageError) as caught:
-        xldisk.parse(spec, "guest.cfg:7")
+        disk.parse(spec, "guest.cfg:7")
     assert str(caught.value) == f'guest.cfg:7: disk "{spec}": {what}'
 
 
@@ -113,7 +113,7 @@ KEYS = ["format=qcow2", "access=r", "backendtype=qdisk", "discard", "direct-io-s
 
 @given(st.permutations(KEYS), st.text(st.characters(exclude_characters="\0\n", codec="utf-8"), min_size=1))
 def test_order_of_named_parameters_does_not_matter(keys: list[str], target: str) -> None:
-    assert xldisk.parse(",".join([*keys, "target=" + target + ","])) == {
+    assert disk.parse(",".join([*keys, "target=" + target + ","])) == {
         "pdev_path": target, "vdev": "xvda", "format": "qcow2", "backend": "qdisk", "readwrite": 0,
         "discard_enable": "True", "direct_io_safe": True, "trusted": "True",
     }  # fmt: skip
@@ -124,8 +124,8 @@ def test_order_of_named_parameters_does_not_matter(keys: list[str], target: str)
 )
 def test_any_text_is_a_disk_or_a_usage_error(parts: list[str]) -> None:
     try:
-        disk = xldisk.parse("".join(parts))
+        found = disk.parse("".join(parts))
     except UsageError:
         return
-    assert disk["vdev"] is not None
-    assert disk["format"] in xldisk.FORMATS
+    assert found["vdev"] is not None
+    assert found["format"] in disk.FORMATS

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg_values import texts
+from pyxl.formats.xlcfg.values import texts
 
 TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from pyxl.formats.xlcfg_lexer import Setting
+    from pyxl.formats.xlcfg.lexer import Setting
 
 RANGE = re.compile(r"\s*([0-9]+)(?:-\s*([0-9]+))?")
 #: More than Xen can be built for; a limit, because a range becomes a list.

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats import xlcfg_devices, xlcfg_options, xldisk
-from pyxl.formats import xlcfg_values as values
-from pyxl.formats.xlcfg_cpus import pin
-from pyxl.formats.xlcfg_lexer import COMMAND_LINE, Setting, read
-from pyxl.formats.xlcfg_options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
-from pyxl.formats.xlcfg_values import INT32_MAX, c_number, defbool
+from pyxl.formats.xlcfg import devices, disk, options, values
+from pyxl.formats.xlcfg.cpus import pin
+from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, read
+from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
+from pyxl.formats.xlcfg.values import INT32_MAX, c_number, defbool
 
 TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
 if TYPE_CHECKING:
@@ -109,8 +108,8 @@ class _Config:
         if self._guest == HVM:
             self._own.update(vga={}, vnc={}, sdl={}, spice={}, rdm={})
         self._identity()
-        for options in (TABLE[ANY], TABLE[self._guest]):
-            for name, (steps, kind, names) in options.items():
+        for table in (TABLE[ANY], TABLE[self._guest]):
+            for name, (steps, kind, names) in table.items():
                 if name in self._settings:
                     _put(self._tree, steps, values.converted(self._settings[name], kind, names))
         self._memory_and_vcpus()
@@ -133,14 +132,14 @@ class _Config:
 
     def _refuse_others(self) -> None:
         for name, setting in self._settings.items():
-            if name in xlcfg_options.IGNORED:
-                self._say(setting, xlcfg_options.IGNORED[name])
-            if name in xlcfg_options.UNSUPPORTED:
+            if name in options.IGNORED:
+                self._say(setting, options.IGNORED[name])
+            if name in options.UNSUPPORTED:
                 raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
-            if name not in xlcfg_options.SUPPORTED:
+            if name not in options.SUPPORTED:
                 from difflib import get_close_matches
 
-                near = get_close_matches(name, sorted(xlcfg_options.SUPPORTED), 1, 0.7)
+                near = get_close_matches(name, sorted(options.SUPPORTED), 1, 0.7)
                 hint = f' (did you mean "{near[0]}"?)' if near else ""
                 raise UsageError(f'{setting.place}: unknown option "{name}"{hint}')
 
@@ -232,9 +231,9 @@ class _Config:
         if setting := self._get("timer_mode"):
             if self._guest == PV:
                 raise UsageError(f'{setting.place}: "timer_mode" is not for PV guests')
-            b_info["timer_mode"] = values.numbered(setting, xlcfg_options.TIMER_MODES)
+            b_info["timer_mode"] = values.numbered(setting, options.TIMER_MODES)
         if setting := self._get("device_model_version"):
-            b_info["device_model_version"] = values.mapped(setting, xlcfg_options.DEVICE_MODELS)
+            b_info["device_model_version"] = values.mapped(setting, options.DEVICE_MODELS)
         if (setting := self._get("vmtrace_buf_kb")) and (size := values.number(setting, 0, INT32_MAX)):
             b_info["vmtrace_buf_kb"] = size
         if self._guest != HVM:
@@ -261,7 +260,7 @@ class _Config:
 
             own["ms_vm_genid"] = list(SystemRandom().randbytes(16))
         if setting := self._get("vga"):
-            own["vga"]["kind"] = values.mapped(setting, xlcfg_options.VGA)
+            own["vga"]["kind"] = values.mapped(setting, options.VGA)
         elif setting := self._get("stdvga"):
             own["vga"]["kind"] = "std" if values.number(setting) else "cirrus"
         if (listen := own["vnc"].get("listen")) and ":" in listen and own["vnc"].get("display"):
@@ -296,14 +295,14 @@ class _Config:
         disable: set[int] = set()
         for word in values.texts(setting):
             if word == "all":
-                enable.update(range(xlcfg_options.VIRIDIAN_WIDTH))
+                enable.update(range(options.VIRIDIAN_WIDTH))
             elif word == "defaults":
                 self._own["viridian"] = "True"
             else:
                 name = word.removeprefix("!").lower()
-                if name not in xlcfg_options.VIRIDIAN:
+                if name not in options.VIRIDIAN:
                     raise UsageError(f'{word.place}: "viridian": unknown enlightenment "{word}"')
-                bit = xlcfg_options.VIRIDIAN.index(name)
+                bit = options.VIRIDIAN.index(name)
                 (disable if word.startswith("!") else enable).add(bit)
                 (enable if word.startswith("!") else disable).discard(bit)
         self._own["viridian_enable"] = sorted(enable)
@@ -312,15 +311,15 @@ class _Config:
     def _devices(self) -> None:
         tree = self._tree
         if setting := self._get("disk"):
-            tree["disks"] = [xldisk.parse(spec, spec.place) for spec in values.texts(setting)]
+            tree["disks"] = [disk.parse(spec, spec.place) for spec in values.texts(setting)]
         if setting := self._get("vif"):
             nic_defaults = {NIC_DEFAULTS[name]: self._defaults[name] for name in NIC_DEFAULTS if name in self._defaults}
             specs = enumerate(values.texts(setting))
-            tree["nics"] = [xlcfg_devices.nic(spec, devid, nic_defaults, spec.place) for devid, spec in specs]
+            tree["nics"] = [devices.nic(spec, devid, nic_defaults, spec.place) for devid, spec in specs]
         top_level = tree.pop("vfb", {})  # where the table put a PV guest's vnc options
         vfbs = []
         if setting := self._get("vfb"):
-            vfbs = [xlcfg_devices.vfb(spec, devid, spec.place) for devid, spec in enumerate(values.texts(setting))]
+            vfbs = [devices.vfb(spec, devid, spec.place) for devid, spec in enumerate(values.texts(setting))]
         if self._guest == PV and not vfbs and top_level.get("vnc", {}).get("enable") == "True":
             vfbs = [{"devid": 0, **top_level}]
         if vfbs:

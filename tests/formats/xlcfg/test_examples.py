@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.formats.xlcfg import parse
+from pyxl.formats.xlcfg.parse import parse
 
-EXAMPLES = Path(__file__).parents[2] / "conf-examples"
+EXAMPLES = Path(__file__).parents[3] / "conf-examples"
 FILES = sorted(EXAMPLES.glob("*.cfg"))
 LAB_FILES = {f"/var/lib/pyxl-lab/{name}" for name in ("vmlinuz", "initrd", "bootdisk.raw")}
 

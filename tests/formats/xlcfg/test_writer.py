@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import parse
-from pyxl.formats.xlcfg_writer import text
-from tests.formats.test_xlcfg import HVM, HVM_OPTIONS, PV_OPTIONS
+from pyxl.formats.xlcfg.parse import parse
+from pyxl.formats.xlcfg.writer import text
+from tests.formats.xlcfg.test_parse import HVM, HVM_OPTIONS, PV_OPTIONS
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "conf-examples").glob("*.cfg"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "conf-examples").glob("*.cfg"))
 UUID = "6b1d9b2e-0000-4000-8000-000000000001"
 
 
