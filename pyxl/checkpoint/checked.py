@@ -14,9 +14,9 @@ from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe, write_all
 from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Flag, Worker
-from pyxl.formats import libxl_v2, trailer, walk
-from pyxl.formats.trailer import BLOCK, Trailer
-from pyxl.formats.xl_header import XlHeader
+from pyxl.formats.stream import libxl_v2, trailer, walk
+from pyxl.formats.stream.trailer import BLOCK, Trailer
+from pyxl.formats.stream.xl_header import XlHeader
 
 #: Seconds between two looks at how far libxl is.
 _LOOK_SECONDS = 0.05

@@ -12,7 +12,7 @@ from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import pipe
 from pyxl.errors import BadRecord, PyxlError
 from pyxl.formats.convert import convert
-from pyxl.formats.trailer import Trailer
+from pyxl.formats.stream.trailer import Trailer
 
 #: What the process may say of its failure, in bytes.
 _SAID = 4096

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
 from pyxl.errors import BadRecord, TruncatedStream
-from pyxl.formats import libxc_records
-from pyxl.formats.libxc_records import HEAD, PAGE_SIZE, PAGE_TYPES, PFN_MASK, TYPE_SHIFT, WITH_DATA, WORD, XTAB
-from pyxl.formats.walk import Element
+from pyxl.formats.stream import libxc_records
+from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PAGE_TYPES, PFN_MASK, TYPE_SHIFT, WITH_DATA, WORD, XTAB
+from pyxl.formats.stream.walk import Element
 
 #: Words that are looked at together: libxc writes a record for every 1024.
 _PIECE = 1024

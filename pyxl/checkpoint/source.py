@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyxl.checkpoint.sums import CHUNK, RunningSums
 from pyxl.errors import BadRecord, PyxlError, TruncatedStream
-from pyxl.formats import trailer
+from pyxl.formats.stream import trailer
 
 
 class Source:

@@ -11,7 +11,7 @@ import os
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Flag, Worker
-from pyxl.formats.trailer import BLOCK
+from pyxl.formats.stream.trailer import BLOCK
 
 #: After this many blocks the disk is waited for: else one that fails shows itself only at the end, and until then the
 #: kernel slows the writer down, to be kind to a disk that it takes for busy.

@@ -6,7 +6,7 @@ Does not know what the sums are for, nor what stands in the blocks.
 import os
 
 from pyxl.errors import TruncatedStream
-from pyxl.formats.trailer import BLOCK, BlockHash, block_sum
+from pyxl.formats.stream.trailer import BLOCK, BlockHash, block_sum
 
 #: Bytes that a pipe holds and that are copied at once.
 CHUNK = 1 << 20

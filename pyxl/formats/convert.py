@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from pyxl.errors import UnsupportedStream
 from pyxl.formats import legacy_items as items
-from pyxl.formats import libxc_records as records
-from pyxl.formats import libxc_v2, libxl_v2, record
 from pyxl.formats.legacy_v1 import read
+from pyxl.formats.stream import libxc_records as records
+from pyxl.formats.stream import libxc_v2, libxl_v2, record
 
 #: What stands for Xen's version in a stream that was converted: major 0, and the converter's own version.
 CONVERTED = (0, 1)

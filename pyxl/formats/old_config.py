@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from pyxl.errors import UsageError
-from pyxl.formats.xl_header import XlHeader
+from pyxl.formats.stream.xl_header import XlHeader
 
 
 class OldConfig:

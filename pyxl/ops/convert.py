@@ -15,10 +15,10 @@ from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import PyxlError
-from pyxl.formats import trailer, xl_header
 from pyxl.formats.convert import convert
 from pyxl.formats.old_config import OldConfig
-from pyxl.formats.trailer import BLOCK
+from pyxl.formats.stream import trailer, xl_header
+from pyxl.formats.stream.trailer import BLOCK
 from pyxl.interrupt import held, last_chance
 from pyxl.model.phases import Owed, Phase
 from pyxl.ops.legacy import admit

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.checkpoint.source import Source, opened
 from pyxl.errors import PyxlError
-from pyxl.formats.libxc_records import PAGE_SIZE
+from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.ops.guest_memory import AT_ONCE, fill
 from pyxl.ops.inspect import Inspection, Record, inspect
 from pyxl.ops.memory_map import Canvas, MemoryMap

@@ -9,8 +9,8 @@ from pyxl.checkpoint import pages
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.checkpoint.source import Source, opened
 from pyxl.errors import StreamError
-from pyxl.formats import libxc_v2, walk
-from pyxl.formats.libxc_records import PAGE_SIZE
+from pyxl.formats.stream import libxc_v2, walk
+from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 ZERO = bytes(PAGE_SIZE)
 #: Pages that are read at once.

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from pyxl.checkpoint.source import Source, opened
 from pyxl.errors import BadRecord, StreamError, TruncatedStream, UsageError
-from pyxl.formats import libxc_v2, trailer, walk, xl_header
 from pyxl.formats.guest_config import GuestConfig
-from pyxl.formats.trailer import Identity
-from pyxl.formats.walk import NO_RECORD, Element
+from pyxl.formats.stream import libxc_v2, trailer, walk, xl_header
+from pyxl.formats.stream.trailer import Identity
+from pyxl.formats.stream.walk import NO_RECORD, Element
 
 #: More records than these are counted, not kept; a guest of 128 vcpus has some hundred, its pages apart.
 MAX_RECORDS = 10_000
@@ -211,7 +211,7 @@ class _Inspector:
         """Return what a body says; what is wrong with it is noted, and does not keep from looking at the next."""
         if not self._room:
             return None
-        from pyxl.formats import content
+        from pyxl.formats.stream import content
 
         size = content.wanted(element)
         if size > self._room:

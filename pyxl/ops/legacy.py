@@ -5,7 +5,7 @@ from pyxl.checkpoint.converted import look_over
 from pyxl.checkpoint.source import Source
 from pyxl.formats.convert import traditional
 from pyxl.formats.old_config import OldConfig
-from pyxl.formats.xl_header import XlHeader
+from pyxl.formats.stream.xl_header import XlHeader
 
 
 def admit(source: Source, header: XlHeader, skip_device_state: bool) -> XlHeader:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pyxl.errors import PyxlError
-from pyxl.formats import cpu_policy
-from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.stream import cpu_policy
+from pyxl.formats.stream.cpu_policy import CpuPolicy
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
 from pyxl.ops.lookup import name_of

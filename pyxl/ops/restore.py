@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.source import Source
 from pyxl.errors import UsageError, XenError
-from pyxl.formats import cpu_policy, xl_header
-from pyxl.formats.cpu_policy import CpuPolicy
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.stream import cpu_policy, xl_header
+from pyxl.formats.stream.cpu_policy import CpuPolicy
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops import programs

@@ -14,8 +14,8 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, HelperError, PyxlError, StoreError
-from pyxl.formats import libxl_v2, trailer, xl_header
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from pyxl.checkpoint.source import opened
 from pyxl.formats import hvm_context, hvm_state
-from pyxl.formats.content import MAX_ENTRIES
 from pyxl.formats.hvm_context import Entry, Value
 from pyxl.formats.hvm_state import Segment
+from pyxl.formats.stream.content import MAX_ENTRIES
 from pyxl.ops.inspect import MAX_CONTENT, Inspection
 
 #: As many as Xen gives an HVM guest.

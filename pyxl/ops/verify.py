@@ -9,10 +9,10 @@ from pyxl.checkpoint.checked import behind
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import BlockReader
 from pyxl.errors import BadRecord, StreamError, UnsupportedStream
-from pyxl.formats import verify as strict
-from pyxl.formats import xl_header
-from pyxl.formats.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding, Severity
-from pyxl.formats.trailer import BLOCK, Trailer, compare
+from pyxl.formats.stream import verify as strict
+from pyxl.formats.stream import xl_header
+from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding, Severity
+from pyxl.formats.stream.trailer import BLOCK, Trailer, compare
 
 #: Findings that are kept of a file; of more only their number.
 MAX_FINDINGS = 1000

@@ -1,6 +1,6 @@
 """libxenguest's CPU policies: what of this host's processor a guest may have.
 
-Knows how to ask; what stands in a policy is pyxl.formats.cpu_policy's business.
+Knows how to ask; what stands in a policy is pyxl.formats.stream.cpu_policy's business.
 """
 
 import ctypes

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from pyxl.checkpoint.sums import RunningSums
-from pyxl.formats import libxc_records, trailer, xl_header
+from pyxl.formats.stream import libxc_records, trailer, xl_header
 from tests.bench.native import MIB, VERIFY, compare
-from tests.formats import streams
+from tests.formats.stream import streams
 
 #: A start of pyxl's that does nothing, and one look at the head of each of a libxc stream's records.
 LEAST = """

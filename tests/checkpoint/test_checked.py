@@ -11,10 +11,10 @@ from pyxl.checkpoint import checked as checked_module
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.source import Source
 from pyxl.errors import BadRecord, StreamError, TruncatedStream
-from pyxl.formats import libxl_v2, record, xl_header
-from pyxl.formats.trailer import BLOCK
-from tests.formats import streams
-from tests.formats.test_streams import Bytes
+from pyxl.formats.stream import libxl_v2, record, xl_header
+from pyxl.formats.stream.trailer import BLOCK
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 
 #: Some 20 MiB, in records as a save has them.
 MEMORY = b"".join(record.encode(0x01, os.urandom(1 << 20)) for _ in range(20))

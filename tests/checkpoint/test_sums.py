@@ -16,7 +16,7 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.sums import BlockReader, RunningSums
 from pyxl.errors import TruncatedStream
-from pyxl.formats.trailer import BLOCK, block_sum
+from pyxl.formats.stream.trailer import BLOCK, block_sum
 
 DATA = os.urandom(2 * BLOCK + 12345)
 SUMS = [block_sum(DATA[at : at + BLOCK]) for at in range(0, len(DATA), BLOCK)]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.formats import xl_header
+from pyxl.formats.stream import xl_header
 from tests.cli.test_cli import pyxl
 from tests.formats import legacy_streams as made
-from tests.formats import streams
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 from tests.formats.test_convert import converted
-from tests.formats.test_streams import Bytes
 
 ROOT = Path(__file__).parents[2]
 STREAM = made.GUESTS["hvm 64"].encode()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pyxl.cli.diff import document, lines
 from pyxl.cli.words import printable
 from pyxl.errors import PyxlError
-from pyxl.formats import trailer, xl_header
+from pyxl.formats.stream import trailer, xl_header
 from pyxl.ops.diff import Range, diff
 from tests.cli.test_cli import pyxl
-from tests.formats import streams
+from tests.formats.stream import streams
 
 PAGES = {gfn: bytes([gfn % 256]) * 4096 for gfn in range(0, 700)}
 GUEST = streams.guest(streams.memory(PAGES))

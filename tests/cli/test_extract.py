@@ -16,7 +16,7 @@ from pyxl.lab import tools
 from pyxl.lab.steps import Steps
 from pyxl.ops import extract
 from tests.cli.test_cli import pyxl
-from tests.formats import streams
+from tests.formats.stream import streams
 
 ZERO = bytes(4096)
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from pyxl.cli.inspect import document
 from pyxl.cli.inspect_text import lines
-from pyxl.formats import hvm_context, libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
+from pyxl.formats import hvm_context
+from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
 from pyxl.formats.xlcfg.parse import parse
 from pyxl.ops.inspect import MAX_RECORDS, inspect
 from tests.cli.test_cli import pyxl
-from tests.formats import streams
+from tests.formats.stream import streams
 
 PAGE, ZERO = b"\1" * 4096, bytes(4096)
 IDENTITY = trailer.identity("6b1d9b2e-0000-4000-8000-000000000001", "web1", 1795533611, "host", "4.17.7", "7.2.22")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pyxl import __version__
-from pyxl.formats import record, trailer
+from pyxl.formats.stream import record, trailer
 from tests.cli.test_cli import pyxl
-from tests.formats import streams
+from tests.formats.stream import streams
 
 IDENTITY = trailer.identity("6b1d9b2e-0000-4000-8000-000000000001", "web1", 1795533611, "host", "4.17.7", "7.2.22")
 WHOLE = streams.summed(streams.checkpoint(marked=True), IDENTITY)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from pyxl.formats import libxc_v2, libxl_v2, record, xl_header
+from pyxl.formats.stream import libxc_v2, libxl_v2, record, xl_header
 
 PAGE = 4096
 MARKERS = {

@@ -8,14 +8,14 @@ import struct
 import pytest
 
 from pyxl.errors import UnsupportedStream
-from pyxl.formats import libxl_v2, walk, xl_header
 from pyxl.formats.convert import POWER_ON, convert
 from pyxl.formats.old_config import OldConfig
+from pyxl.formats.stream import libxl_v2, walk, xl_header
 from tests.formats import legacy_streams as made
-from tests.formats import streams
 from tests.formats.legacy_streams import GUESTS, Hvm, Pv, batch
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 from tests.formats.test_legacy import Memory
-from tests.formats.test_streams import Bytes
 
 #: What convert-legacy-stream of Xen 4.17 makes of these guests, as MD5: `-f libxl`, with their width and type.
 BY_XEN = {

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.formats import hvm_context, hvm_params, hvm_state, libxc_records, libxc_v2, libxl_v2, walk, xl_header
-from pyxl.formats.finding import UNKNOWN
-from pyxl.formats.walk import Element
+from pyxl.formats import hvm_context, hvm_params, hvm_state
+from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, walk, xl_header
+from pyxl.formats.stream.finding import UNKNOWN
+from pyxl.formats.stream.walk import Element
 from pyxl.ops.inspect import inspect
 from pyxl.ops.verify import verify
-from tests.formats.test_streams import Bytes
+from tests.formats.stream.test_streams import Bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("*.ckpt.gz"))

@@ -11,7 +11,7 @@ from pyxl.formats import legacy_items as items
 from pyxl.formats import legacy_v1
 from tests.formats import legacy_streams as made
 from tests.formats.legacy_streams import Guest, Hvm, Pv, batch
-from tests.formats.test_streams import Bytes
+from tests.formats.stream.test_streams import Bytes
 
 SMALL_PV = Pv(pfns=512, guest_width=4, xsave=24, batches=())
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
-from pyxl.formats import libxc_records, libxc_v2, libxl_v2, trailer, walk, xl_header
-from pyxl.formats.libxc_records import PageData
-from pyxl.formats.walk import Element
-from tests.formats import legacy_streams, streams
-from tests.formats.streams import encoded
-from tests.formats.test_streams import Bytes
+from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, trailer, walk, xl_header
+from pyxl.formats.stream.libxc_records import PageData
+from pyxl.formats.stream.walk import Element
+from tests.formats import legacy_streams
+from tests.formats.stream import streams
+from tests.formats.stream.streams import encoded
+from tests.formats.stream.test_streams import Bytes
 
 #: What a damaged number becomes; others are drawn.
 NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0xFFFF, 1 << 20, 128 << 20, (128 << 20) + 1, 1 << 31, 0x8000_0001, 0xFFFF_FFF8, 0xFFFF_FFFF)

@@ -10,8 +10,8 @@ from pathlib import Path
 from pyxl.checkpoint.inflow import Inflow
 from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError
-from pyxl.formats import xl_header
 from pyxl.formats.convert import convert
+from pyxl.formats.stream import xl_header
 from pyxl.ops.legacy import admit
 from pyxl.ops.verify import verify
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.ops.memory_map import MAX_CELLS, MAX_REGIONS, Canvas, guest_map
-from tests.formats import streams
+from tests.formats.stream import streams
 
 PAGE, ZERO = b"\1" * 4096, bytes(4096)
 #: Two letters a cell, as base 64 has the shares 15, 0, 0 and so on.

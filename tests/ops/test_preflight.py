@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pyxl.errors import PyxlError
-from pyxl.formats import cpu_policy
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.stream import cpu_policy
 from pyxl.model import paths
 from pyxl.ops.preflight import can_be_built, fits_this_host
 from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
-from tests.formats.test_cpu_policy import leaf
+from tests.formats.stream.test_cpu_policy import leaf
 
 BACKEND = f"{paths.backends('qdisk')}/7/832"
 

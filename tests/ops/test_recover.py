@@ -20,7 +20,7 @@ from pyxl.ops import recover, settle
 from pyxl.ops.recover import Finding, Recovery, put_right
 from pyxl.xen.toolstacks import Helper, Toolstacks, Xl
 from tests.fakes.host import UUID, FakeDeviceModel, FakeStore, FakeXen, running, web1
-from tests.formats import streams
+from tests.formats.stream import streams
 
 LET_GO_ON = ["dm.resume", "resume 7"]
 LOG_DIRTY_OFF = ["log_dirty_off 7", "dm.log_dirty off"]

@@ -10,8 +10,8 @@ import pytest
 
 from pyxl.checkpoint.checked import CheckedFile
 from pyxl.errors import OperationError, XenError
-from pyxl.formats import libxl_v2, record, xl_header
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.stream import libxl_v2, record, xl_header
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
@@ -21,7 +21,7 @@ from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
 from pyxl.xen.toolstacks import Helper, Toolstacks
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
-from tests.formats import streams
+from tests.formats.stream import streams
 
 Config = dict[str, dict[str, object]]
 

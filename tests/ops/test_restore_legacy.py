@@ -17,8 +17,8 @@ from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
 from tests.fakes.host import FakeStore, FakeXen
 from tests.formats import legacy_streams as made
-from tests.formats import streams
 from tests.formats.legacy_streams import Hvm, batch
+from tests.formats.stream import streams
 from tests.formats.test_convert import converted
 
 GUEST = Hvm(batches=[batch(*range(1, 1025))] * 3)

@@ -11,8 +11,8 @@ import pytest
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.journal import Journal
 from pyxl.errors import OperationError, PyxlError, StoreTimeout, XenError
-from pyxl.formats import libxl_v2, xl_header
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.stream import libxl_v2, xl_header
 from pyxl.model import paths
 from pyxl.model.domain import ShutdownReason
 from pyxl.model.phases import After, Owed, Phase

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyxl.formats import cpu_policy, libxc_v2, libxl_v2, record, xl_header
-from tests.formats.test_streams import Bytes
+from pyxl.formats.stream import cpu_policy, libxc_v2, libxl_v2, record, xl_header
+from tests.formats.stream.test_streams import Bytes
 from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/checkpoint"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.formats import libxl_v2, record, xl_header
-from tests.formats import streams
-from tests.formats.streams import ABSENT_PAGE, CONTEXT, SMALLEST, STATIC_DATA_END, encoded
-from tests.formats.test_verify import BASIC, PV_INFO, STREAM, TSC, with_emulator
+from pyxl.formats.stream import libxl_v2, record, xl_header
+from tests.formats.stream import streams
+from tests.formats.stream.streams import ABSENT_PAGE, CONTEXT, SMALLEST, STATIC_DATA_END, encoded
+from tests.formats.stream.test_verify import BASIC, PV_INFO, STREAM, TSC, with_emulator
 from tests.fuzz import damage
 from tests.fuzz.trial import verdict
 from tests.xen.conftest import Dom0

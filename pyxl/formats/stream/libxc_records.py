@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 from pyxl.errors import BadRecord
-from pyxl.formats import libxc_v2, record
-from pyxl.formats.cpu_policy import ENTRY, LEAF
+from pyxl.formats.stream import libxc_v2, record
+from pyxl.formats.stream.cpu_policy import ENTRY, LEAF
 
 PAGE_SIZE = 4096
 HEAD = struct.Struct("<II")  # count, start or vcpu; reserved or end

@@ -7,8 +7,8 @@ import struct
 from typing import NamedTuple
 
 from pyxl.errors import BadRecord
-from pyxl.formats import libxc_v2, libxl_v2, record
-from pyxl.formats.record import Take
+from pyxl.formats.stream import libxc_v2, libxl_v2, record
+from pyxl.formats.stream.record import Take
 
 CPUID, MSR = libxc_v2.X86_CPUID_POLICY, libxc_v2.X86_MSR_POLICY
 LEAF = struct.Struct("<6I")  # leaf, subleaf, eax, ebx, ecx, edx

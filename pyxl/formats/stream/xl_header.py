@@ -7,7 +7,7 @@ import struct
 from typing import NamedTuple
 
 from pyxl.errors import BadHeader, TruncatedStream, UnsupportedStream
-from pyxl.formats.record import Take
+from pyxl.formats.stream.record import Take
 
 MAGIC = b"Xen saved domain, xl format\n \x00 \r"
 BYTE_ORDER = 0x01020304

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl.errors import BadRecord, TruncatedStream
-from pyxl.formats import libxc_records, libxc_v2, libxl_v2, record, xl_header
-from pyxl.formats.libxc_records import (
+from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, xl_header
+from pyxl.formats.stream.libxc_records import (  # fmt: skip
     Body,
     CpuidPolicy,
     DirtyPfns,
@@ -23,9 +23,9 @@ from pyxl.formats.libxc_records import (
     PvInfo,
     TscInfo,
     VcpuBlob,
-)  # fmt: skip
-from tests.formats import streams
-from tests.formats.test_streams import Bytes
+)
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 
 u8, u16, u32, u64 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32, 64))
 Decode = Callable[[bytes, int], Any]

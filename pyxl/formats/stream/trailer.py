@@ -13,7 +13,7 @@ import xxhash
 
 from pyxl import __version__
 from pyxl.errors import BadRecord, UnsupportedStream
-from pyxl.formats.record import Take
+from pyxl.formats.stream.record import Take
 
 MAGIC = b"pyxlsums"
 END_MAGIC = b"smuslxyp"

@@ -4,11 +4,11 @@ import struct
 
 import pytest
 
-from pyxl.formats import libxl_v2, record, verify, xl_header
-from pyxl.formats.finding import BROKEN, SUSPICIOUS, Finding, Severity
-from tests.formats import streams
-from tests.formats.streams import ABSENT_PAGE, CONTEXT, SMALLEST, STATIC_DATA_END, encoded
-from tests.formats.test_streams import Bytes
+from pyxl.formats.stream import libxl_v2, record, verify, xl_header
+from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, Finding, Severity
+from tests.formats.stream import streams
+from tests.formats.stream.streams import ABSENT_PAGE, CONTEXT, SMALLEST, STATIC_DATA_END, encoded
+from tests.formats.stream.test_streams import Bytes
 
 CONTEXT_RECORD = encoded("HVM_CONTEXT", CONTEXT)
 BEFORE = STATIC_DATA_END + ABSENT_PAGE

@@ -7,8 +7,8 @@ import pytest
 
 from pyxl.checkpoint.source import Source
 from pyxl.errors import BadHeader, BadRecord, StreamError, TruncatedStream, UnsupportedStream
-from pyxl.formats import libxl_v2, record, walk, xl_header
-from tests.formats import streams
+from pyxl.formats.stream import libxl_v2, record, walk, xl_header
+from tests.formats.stream import streams
 
 
 class Bytes:

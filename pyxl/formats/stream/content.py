@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any
 
 from pyxl.errors import BadRecord
-from pyxl.formats import hvm_context, hvm_params, libxc_records, libxc_v2, libxl_v2, xl_header
+from pyxl.formats import hvm_context, hvm_params
 from pyxl.formats.hvm_context import Value
-from pyxl.formats.walk import Element
+from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, xl_header
+from pyxl.formats.stream.walk import Element
 
 #: More than Xen writes for a guest with as many vcpus as it can have.
 MAX_ENTRIES = 4096

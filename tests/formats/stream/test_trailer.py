@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pyxl import __version__
 from pyxl.checkpoint.summed import write_all
 from pyxl.errors import BadHeader, BadRecord, StreamError, UnsupportedStream
-from pyxl.formats import trailer, xl_header
-from pyxl.formats.finding import BROKEN, UNKNOWN
-from pyxl.formats.trailer import BLOCK, Identity, Trailer
+from pyxl.formats.stream import trailer, xl_header
+from pyxl.formats.stream.finding import BROKEN, UNKNOWN
+from pyxl.formats.stream.trailer import BLOCK, Identity, Trailer
 from pyxl.ops.verify import Verdict, verify
-from tests.formats import streams
-from tests.formats.test_streams import Bytes
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 
 IDENTITY = trailer.identity("6b1d9b2e-0000-4000-8000-000000000001", "web1", 1795533611.5, "host", "4.17.7", "7.2.22")
 values = st.text(max_size=40)

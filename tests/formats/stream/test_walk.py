@@ -5,10 +5,10 @@ import struct
 import pytest
 
 from pyxl.errors import StreamError, TruncatedStream, UnsupportedStream
-from pyxl.formats import libxc_v2, record, walk, xl_header
-from pyxl.formats.walk import Element
-from tests.formats import streams
-from tests.formats.test_streams import Bytes
+from pyxl.formats.stream import libxc_v2, record, walk, xl_header
+from pyxl.formats.stream.walk import Element
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 
 WHOLE = streams.summed(streams.checkpoint(marked=True))
 NAMES = [

@@ -8,11 +8,11 @@ import json
 from collections.abc import Generator, Iterator
 
 from pyxl.errors import BadHeader, BadRecord, StreamError, TruncatedStream
-from pyxl.formats import libxc_v2, libxl_v2, verify_bodies, walk, xl_header
-from pyxl.formats.finding import BROKEN, SUSPICIOUS, Finding, Remark
-from pyxl.formats.record import Skip, Take
-from pyxl.formats.walk import Element
-from pyxl.formats.xl_header import XlHeader
+from pyxl.formats.stream import libxc_v2, libxl_v2, verify_bodies, walk, xl_header
+from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, Finding, Remark
+from pyxl.formats.stream.record import Skip, Take
+from pyxl.formats.stream.walk import Element
+from pyxl.formats.stream.xl_header import XlHeader
 
 #: Rules for what ends a walk; for any other error it is that this pyxl does not know what is there.
 _FRAMING = {TruncatedStream: "cut", BadHeader: "header", BadRecord: "record"}

@@ -6,11 +6,12 @@ Spec: README.md of this folder.  Knows one body at a time; does not know what st
 from collections.abc import Callable, Iterator
 
 from pyxl.errors import BadRecord
-from pyxl.formats import hvm_context, hvm_params, libxc_records, libxc_v2, libxl_v2
-from pyxl.formats.finding import BROKEN, SUSPICIOUS, Remark
-from pyxl.formats.libxc_records import HEAD, PAGE_SIZE, PARAM, WORD
-from pyxl.formats.record import Take
-from pyxl.formats.walk import Element
+from pyxl.formats import hvm_context, hvm_params
+from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2
+from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, Remark
+from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PARAM, WORD
+from pyxl.formats.stream.record import Take
+from pyxl.formats.stream.walk import Element
 
 #: Bytes of a body that are read at once; a record other than of pages that is longer than this is not looked into.
 CHUNK = 4 << 20

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from pyxl.errors import BadHeader, BadRecord, UnsupportedStream
-from pyxl.formats import libxc_v2, libxl_v2, record, trailer, xl_header
-from pyxl.formats.record import Skip, Take
+from pyxl.formats.stream import libxc_v2, libxl_v2, record, trailer, xl_header
+from pyxl.formats.stream.record import Skip, Take
 
 #: The kind of an element that is no record: its name says what it is.
 NO_RECORD = -1

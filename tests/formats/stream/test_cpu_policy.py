@@ -5,10 +5,10 @@ import struct
 import pytest
 
 from pyxl.errors import BadRecord, TruncatedStream
-from pyxl.formats import cpu_policy, libxl_v2, record
-from pyxl.formats.cpu_policy import CPUID, MSR, NO_SUBLEAF
-from tests.formats import streams
-from tests.formats.test_streams import Bytes
+from pyxl.formats.stream import cpu_policy, libxl_v2, record
+from pyxl.formats.stream.cpu_policy import CPUID, MSR, NO_SUBLEAF
+from tests.formats.stream import streams
+from tests.formats.stream.test_streams import Bytes
 
 
 def leaf(number: int, subleaf: int = NO_SUBLEAF, *, eax: int = 0, ebx: int = 0, ecx: int = 0, edx: int = 0) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pyxl.errors import BadRecord
-from pyxl.formats import record
+from pyxl.formats.stream import record
 
 HEADER = struct.Struct(">QII")  # big-endian whatever the host
 IDENT = int.from_bytes(b"LibxlFmt", "big")
