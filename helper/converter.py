@@ -9,7 +9,7 @@ import sys
 
 from pyxl.checkpoint.inflow import Inflow
 from pyxl.errors import StreamError
-from pyxl.formats.convert import convert
+from pyxl.formats.legacy.convert import convert
 from pyxl_save_helper import callbacks, confine
 
 #: Address space: 22 MiB measured, and 47 where a stream has the largest blobs that it may.

@@ -11,7 +11,7 @@ import signal
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import pipe
 from pyxl.errors import BadRecord, PyxlError
-from pyxl.formats.convert import convert
+from pyxl.formats.legacy.convert import convert
 from pyxl.formats.stream.trailer import Trailer
 
 #: What the process may say of its failure, in bytes.

@@ -15,8 +15,8 @@ from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import PyxlError
-from pyxl.formats.convert import convert
-from pyxl.formats.old_config import OldConfig
+from pyxl.formats.legacy.convert import convert
+from pyxl.formats.legacy.old_config import OldConfig
 from pyxl.formats.stream import trailer, xl_header
 from pyxl.formats.stream.trailer import BLOCK
 from pyxl.interrupt import held, last_chance

@@ -3,8 +3,8 @@
 
 from pyxl.checkpoint.converted import look_over
 from pyxl.checkpoint.source import Source
-from pyxl.formats.convert import traditional
-from pyxl.formats.old_config import OldConfig
+from pyxl.formats.legacy.convert import traditional
+from pyxl.formats.legacy.old_config import OldConfig
 from pyxl.formats.stream.xl_header import XlHeader
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.native import CONVERT, MIB, compare
-from tests.formats import legacy_streams as made
+from tests.formats.legacy import streams as made
 
 
 def write_stream(path: Path, config: bytes) -> None:

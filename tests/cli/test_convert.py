@@ -8,10 +8,10 @@ import pytest
 
 from pyxl.formats.stream import xl_header
 from tests.cli.test_cli import pyxl
-from tests.formats import legacy_streams as made
+from tests.formats.legacy import streams as made
+from tests.formats.legacy.test_convert import converted
 from tests.formats.stream import streams
 from tests.formats.stream.test_streams import Bytes
-from tests.formats.test_convert import converted
 
 ROOT = Path(__file__).parents[2]
 STREAM = made.GUESTS["hvm 64"].encode()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.formats.legacy_streams import GUESTS
-from tests.formats.test_convert import BY_XEN
+from tests.formats.legacy.streams import GUESTS
+from tests.formats.legacy.test_convert import BY_XEN
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from pyxl.checkpoint.source import Source
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, trailer, walk, xl_header
 from pyxl.formats.stream.libxc_records import PageData
 from pyxl.formats.stream.walk import Element
-from tests.formats import legacy_streams
+from tests.formats.legacy import streams as legacy_streams
 from tests.formats.stream import streams
 from tests.formats.stream.streams import encoded
 from tests.formats.stream.test_streams import Bytes

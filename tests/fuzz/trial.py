@@ -10,7 +10,7 @@ from pathlib import Path
 from pyxl.checkpoint.inflow import Inflow
 from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError
-from pyxl.formats.convert import convert
+from pyxl.formats.legacy.convert import convert
 from pyxl.formats.stream import xl_header
 from pyxl.ops.legacy import admit
 from pyxl.ops.verify import verify

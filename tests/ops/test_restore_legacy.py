@@ -16,10 +16,10 @@ from pyxl.ops import programs
 from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
 from tests.fakes.host import FakeStore, FakeXen
-from tests.formats import legacy_streams as made
-from tests.formats.legacy_streams import Hvm, batch
+from tests.formats.legacy import streams as made
+from tests.formats.legacy.streams import Hvm, batch
+from tests.formats.legacy.test_convert import converted
 from tests.formats.stream import streams
-from tests.formats.test_convert import converted
 
 GUEST = Hvm(batches=[batch(*range(1, 1025))] * 3)
 OLD = made.file(GUEST.encode(), streams.CONFIG, is_json=True)

@@ -1,13 +1,13 @@
 """Legacy checkpoints: Xen's own converter as the judge, and a guest that comes back from one.
 
-No Xen of that time is at hand: the streams are made by tests/formats/legacy_streams.py, one out of a real guest.
+No Xen of that time is at hand: the streams are made by tests/formats/legacy/streams.py, one out of a real guest.
 """
 
 import io
 import shlex
 import tarfile
 
-from tests.formats.legacy_streams import GUESTS, REMUS, Hvm, Pv, file
+from tests.formats.legacy.streams import GUESTS, REMUS, Hvm, Pv, file
 from tests.xen.conftest import PLACE, ROOT, Dom0
 from tests.xen.test_journey import went_on
 
@@ -16,7 +16,7 @@ XEN_S = "/usr/lib/xen-4.17/bin/convert-legacy-stream"
 LIBRARY = "PYTHONPATH=/usr/lib/xen-4.17/lib/python"
 OURS = "/opt/pyxl/helper/pyxl-convert-legacy"
 REWRITE = (
-    "from tests.formats.legacy_streams import rewrite; import sys; "
+    "from tests.formats.legacy.streams import rewrite; import sys; "
     "rewrite(open(sys.argv[1], 'rb'), open(sys.argv[2], 'wb'))"
 )
 
@@ -34,7 +34,8 @@ def put(dom0: Dom0, files: dict[str, bytes]) -> None:
 
 def legacy_tick(dom0: Dom0) -> None:
     """Save the guest tick, and write that anew as ``HOME/old``."""
-    sources = ("tests/__init__.py", "tests/formats/__init__.py", "tests/formats/legacy_streams.py")
+    packages = ("tests", "tests/formats", "tests/formats/legacy")
+    sources = (*(f"{package}/__init__.py" for package in packages), "tests/formats/legacy/streams.py")
     put(dom0, {name: (ROOT / name).read_bytes() for name in sources})
     dom0.pyxl(f"save tick {HOME}/new")
     dom0.run(f"cd {HOME}; PYTHONPATH=/opt/pyxl:{HOME} python3 -c {shlex.quote(REWRITE)} new old; rm new")

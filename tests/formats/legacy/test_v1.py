@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl.errors import BadRecord, StreamError, TruncatedStream, UnsupportedStream
-from pyxl.formats import legacy_items as items
-from pyxl.formats import legacy_v1
-from tests.formats import legacy_streams as made
-from tests.formats.legacy_streams import Guest, Hvm, Pv, batch
+from pyxl.formats.legacy import items, v1
+from tests.formats.legacy import streams as made
+from tests.formats.legacy.streams import Guest, Hvm, Pv, batch
 from tests.formats.stream.test_streams import Bytes
 
 SMALL_PV = Pv(pfns=512, guest_width=4, xsave=24, batches=())
@@ -28,13 +27,13 @@ class Memory(Bytes):
 
 def read(data: bytes) -> list[items.Item]:
     """Return the items of a stream that are not of another's bytes: pages as they were when they came."""
-    return list(legacy_v1.read(Memory(data)))
+    return list(v1.read(Memory(data)))
 
 
 words = st.sampled_from([4, 8])
 pfns = st.integers(1, 1 << 28)
 numbers32, numbers64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
-types = st.sampled_from(sorted(legacy_v1.TYPES))
+types = st.sampled_from(sorted(v1.TYPES))
 page_words = st.lists(st.builds(lambda kind, pfn: kind << 28 | pfn, types, st.integers(1, 1 << 20)), min_size=1, max_size=9, unique=True)
 batches = st.lists(page_words.map(lambda each: batch(*each)), max_size=3)
 names = st.text("abcdefghijklmnopqrstuvwxyz.-0123456789", max_size=9)
@@ -93,7 +92,7 @@ def test_a_pv_guest_comes_back(guest: Pv) -> None:
 
 def test_what_follows_is_left_unread() -> None:
     source = Memory(Hvm().encode() + b"next")
-    list(legacy_v1.read(source))
+    list(v1.read(source))
     assert source.data[source.offset :] == b"next"
 
 

@@ -8,14 +8,14 @@ import struct
 import pytest
 
 from pyxl.errors import UnsupportedStream
-from pyxl.formats.convert import POWER_ON, convert
-from pyxl.formats.old_config import OldConfig
+from pyxl.formats.legacy.convert import POWER_ON, convert
+from pyxl.formats.legacy.old_config import OldConfig
 from pyxl.formats.stream import libxl_v2, walk, xl_header
-from tests.formats import legacy_streams as made
-from tests.formats.legacy_streams import GUESTS, Hvm, Pv, batch
+from tests.formats.legacy import streams as made
+from tests.formats.legacy.streams import GUESTS, Hvm, Pv, batch
+from tests.formats.legacy.test_v1 import Memory
 from tests.formats.stream import streams
 from tests.formats.stream.test_streams import Bytes
-from tests.formats.test_legacy import Memory
 
 #: What convert-legacy-stream of Xen 4.17 makes of these guests, as MD5: `-f libxl`, with their width and type.
 BY_XEN = {

@@ -6,8 +6,8 @@ Spec: README.md of this folder.  Knows what each legacy item becomes; does not k
 from collections.abc import Iterator
 
 from pyxl.errors import UnsupportedStream
-from pyxl.formats import legacy_items as items
-from pyxl.formats.legacy_v1 import read
+from pyxl.formats.legacy import items
+from pyxl.formats.legacy.v1 import read
 from pyxl.formats.stream import libxc_records as records
 from pyxl.formats.stream import libxc_v2, libxl_v2, record
 

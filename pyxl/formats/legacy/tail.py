@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from pyxl.errors import UnsupportedStream
-from pyxl.formats import legacy_items as items
+from pyxl.formats.legacy import items
 
 #: Signatures of the device model's state: its length follows, or it reaches to the end of the file.
 XL, REMUS, XEND = b"DeviceModelRecord0002", b"RemusDeviceModelState", b"QemuDeviceModelRecord"

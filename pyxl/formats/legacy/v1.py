@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from pyxl.errors import BadHeader, TruncatedStream, UnsupportedStream
-from pyxl.formats import legacy_items as items
-from pyxl.formats import legacy_tail
+from pyxl.formats.legacy import items, tail
 
 END = 0
 MAX_BATCH = 1024
@@ -76,7 +75,7 @@ def _items(stream: items.Stream) -> Iterator[items.Item]:
             yield items.TscInfo(*stream.numbers("IQII"))
         elif marker == TOOLSTACK:
             stream.record = "TOOLSTACK"
-            yield items.Physmap(legacy_tail.physmap(stream, stream.number("I")))
+            yield items.Physmap(tail.physmap(stream, stream.number("I")))
         elif marker in HVM_PARAMS:
             yield _hvm_param(stream, marker, head.is_pv)
         elif marker in UNREADABLE:
@@ -85,7 +84,7 @@ def _items(stream: items.Stream) -> Iterator[items.Item]:
             raise stream.bad("unknown")
         stream.begin("a chunk")
         marker = stream.number("i")
-    yield from legacy_tail.hvm(stream) if pv is None else legacy_tail.pv(stream, pv, vcpus)
+    yield from tail.hvm(stream) if pv is None else tail.pv(stream, pv, vcpus)
 
 
 def _head(stream: items.Stream) -> tuple[items.Head, int]:
