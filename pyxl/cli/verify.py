@@ -21,7 +21,7 @@ STATUS = {None: 0, UNKNOWN: 3, SUSPICIOUS: 3, BROKEN: 1}
 def verify_command(files: tuple[Path, ...], as_json: bool) -> int:
     """Check each FILE to its last bit, and say in one line of what it is a save; needs neither root nor Xen.
 
-    Each finding has a line: how bad, which record, what, where, and by which rule (pyxl/formats/README.md).
+    Each finding has a line: how bad, which record, what, where, and by which rule (pyxl/formats/stream/README.md).
 
     Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but of one not all is known
     to be right: it is suspicious, or xl wrote it, so that it has no checksums and its memory may be anything.

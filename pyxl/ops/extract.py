@@ -8,7 +8,8 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.checkpoint.source import Source, opened
 from pyxl.errors import PyxlError, TruncatedStream, UnsupportedStream
-from pyxl.formats import elf_core, hvm_context
+from pyxl.formats import elf_core
+from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.stream import libxc_v2, libxl_v2, walk
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.formats.stream.walk import Element

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyxl.cli.inspect import document
 from pyxl.cli.inspect_text import lines
-from pyxl.formats import hvm_context
+from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
 from pyxl.formats.xlcfg.parse import parse
 from pyxl.ops.inspect import MAX_RECORDS, inspect

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pyxl.formats import hvm_context, hvm_params, hvm_state
+from pyxl.formats.hvm import context as hvm_context
+from pyxl.formats.hvm import params as hvm_params
+from pyxl.formats.hvm import state as hvm_state
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, walk, xl_header
 from pyxl.formats.stream.finding import UNKNOWN
 from pyxl.formats.stream.walk import Element

@@ -76,7 +76,7 @@ def traditional(offset: int) -> UnsupportedStream:
     """Return the error that a device state of qemu-traditional's is."""
     return UnsupportedStream(
         "the device state is qemu-traditional's, which no current qemu can load", offset,
-        "`--skip-device-state` starts the devices afresh: pyxl/formats/README.md says what that does to a guest.",
+        "`--skip-device-state` starts the devices afresh: pyxl/formats/legacy/README.md says what that means.",
     )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Any
 
 from pyxl.errors import BadRecord
-from pyxl.formats import hvm_context, hvm_params
-from pyxl.formats.hvm_context import Value
+from pyxl.formats.hvm import context as hvm_context
+from pyxl.formats.hvm import params as hvm_params
+from pyxl.formats.hvm.context import Value
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, xl_header
 from pyxl.formats.stream.walk import Element
 

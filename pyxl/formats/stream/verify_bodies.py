@@ -6,7 +6,8 @@ Spec: README.md of this folder.  Knows one body at a time; does not know what st
 from collections.abc import Callable, Iterator
 
 from pyxl.errors import BadRecord
-from pyxl.formats import hvm_context, hvm_params
+from pyxl.formats.hvm import context as hvm_context
+from pyxl.formats.hvm import params as hvm_params
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, Remark
 from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PARAM, WORD

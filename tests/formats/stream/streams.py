@@ -4,8 +4,8 @@ import struct
 from collections.abc import Mapping
 
 from pyxl.checkpoint.sums import RunningSums
-from pyxl.formats import hvm_context
-from pyxl.formats.hvm_context import Entry, Value
+from pyxl.formats.hvm import context as hvm_context
+from pyxl.formats.hvm.context import Entry, Value
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
 
 CONFIG = b'{"c_info": {"type": "hvm", "name": "web1", "uuid": "6b1d9b2e-0000-4000-8000-000000000001"},\n "b_info": {}}\n'

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl.errors import BadRecord
-from pyxl.formats import hvm_context, hvm_params, hvm_state
-from pyxl.formats.hvm_context import CPU, END, HEADER, LAPIC, LAPIC_REGS, LAYOUTS, MSR, MTRR, TSC_ADJUST, XSAVE, Entry
+from pyxl.formats.hvm import context as hvm_context
+from pyxl.formats.hvm import params as hvm_params
+from pyxl.formats.hvm import state as hvm_state
+from pyxl.formats.hvm.context import CPU, END, HEADER, LAPIC, LAPIC_REGS, LAYOUTS, MSR, MTRR, TSC_ADJUST, XSAVE, Entry
 
 #: What the entries of Xen 4.17 take, in bytes, as a C compiler has it.
 SIZES = {

@@ -1,14 +1,14 @@
 """What fields of the HVM context mean: a vcpu's mode and segments, its LAPIC, MTRRs, MSRs and clocks.
 
-Spec: the processor's own manuals.  Knows the fields of hvm_context; does not know the bytes they come from.
+Spec: the processor's own manuals.  Knows the fields of context.py; does not know the bytes they come from.
 """
 
 import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from pyxl.formats import hvm_context
-from pyxl.formats.hvm_context import Entry, Value
+from pyxl.formats.hvm import context
+from pyxl.formats.hvm.context import Entry, Value
 
 CR0_PE, CR0_PG, RFLAGS_VM, EFER_LMA = 1 << 0, 1 << 31, 1 << 17, 1 << 10
 SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "tr", "ldtr")
@@ -80,7 +80,7 @@ def mode(cpu: Mapping[str, Value]) -> str:
 
 def lapic(entry: Entry) -> dict[str, int]:
     """Return the registers out of a LAPIC_REGS entry; isr, tmr and irr are numbers of 256 bits, one a vector."""
-    page = entry.body.ljust(hvm_context.LAYOUTS[hvm_context.LAPIC_REGS].size, b"\0")
+    page = entry.body.ljust(context.LAYOUTS[context.LAPIC_REGS].size, b"\0")
     found = {name: int.from_bytes(page[at : at + 4], "little") for name, at in LAPIC_REGISTERS.items()}
     for name, first in LAPIC_VECTORS.items():
         words = b"".join(page[at : at + 4] for at in range(first, first + 0x80, 0x10))
@@ -90,7 +90,7 @@ def lapic(entry: Entry) -> dict[str, int]:
 
 def mtrr(entry: Entry) -> Mtrr:
     """Return what an MTRR entry says of memory types."""
-    values = hvm_context.fields(entry)
+    values = context.fields(entry)
     default = _number(values, "def_type")
     numbers = _numbers(values, "variable")
     used = [pair for pair in zip(numbers[::2], numbers[1::2], strict=False) if pair[1] & 1 << 11]
@@ -106,7 +106,7 @@ def mtrr(entry: Entry) -> Mtrr:
 
 def msrs(entry: Entry) -> dict[int, int]:
     """Return the values in an MSR entry by their index."""
-    entries = entry.body[hvm_context.LAYOUTS[hvm_context.MSR].size :]
+    entries = entry.body[context.LAYOUTS[context.MSR].size :]
     whole = entries[: len(entries) // _MSR.size * _MSR.size]
     return {index: value for index, _, value in _MSR.iter_unpack(whole)}
 
@@ -115,16 +115,16 @@ def clocks(entries: Iterable[Entry], vcpu: int) -> dict[str, int]:
     """Return what a vcpu's time is made of, in ticks and kHz: tsc, tsc_adjust, tsc_deadline, tsc_khz, where saved."""
     found = {}
     for entry in entries:
-        values = hvm_context.fields(entry)
-        if entry.typecode == hvm_context.HEADER:
+        values = context.fields(entry)
+        if entry.typecode == context.HEADER:
             found["tsc_khz"] = _number(values, "gtsc_khz")
         elif entry.instance != vcpu:
             continue
-        elif entry.typecode == hvm_context.CPU:
+        elif entry.typecode == context.CPU:
             found["tsc"] = _number(values, "tsc")
-        elif entry.typecode == hvm_context.TSC_ADJUST:
+        elif entry.typecode == context.TSC_ADJUST:
             found["tsc_adjust"] = _number(values, "tsc_adjust")
-        elif entry.typecode == hvm_context.LAPIC:
+        elif entry.typecode == context.LAPIC:
             found["tsc_deadline"] = _number(values, "tdt_msr")
     return found
 

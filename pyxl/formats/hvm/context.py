@@ -1,6 +1,6 @@
 """The HVM context: what Xen itself holds of an HVM guest, entry by entry, to objects and back.
 
-Spec: README.md of this folder.  Knows where fields stand; does not know what they mean (hvm_state does).
+Spec: README.md of this folder.  Knows where fields stand; does not know what they mean (state.py does).
 """
 
 import struct
