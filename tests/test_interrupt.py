@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from pyxl import interrupt
+from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import OperationError, PyxlError
 from pyxl.model.phases import Owed, Phase
-from pyxl.ops.undo import Undo
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ STDLIB_FORBIDDEN = {
     "formats": {"os", "socket", "ctypes", "logging", "click", "pyxs", "subprocess"},
     "model": {"os", "socket", "ctypes", "logging", "click", "pyxs"},
     "ops": {"click", "pyxs", "ctypes"},
+    "files": {"click", "pyxs", "ctypes", "socket"},
     "dm": {"click", "pyxs", "ctypes"},
     "checkpoint": {"click", "pyxs", "ctypes"},
     "cli": {"struct", "ctypes", "pyxs"},
@@ -25,7 +26,8 @@ MAY_IMPORT = {
     "checkpoint": {"errors", "interrupt", "model", "formats"},
     "dm": {"errors", "model", "xen"},
     "ops": {"errors", "interrupt", "model", "formats", "xen", "checkpoint", "dm"},
-    "cli": {"errors", "interrupt", "model", "formats", "ops", "lab"},
+    "files": {"errors", "interrupt", "model", "formats", "checkpoint"},
+    "cli": {"errors", "interrupt", "model", "formats", "ops", "files", "lab"},
     "lab": {"errors"},
     "helper": {"errors", "formats", "xen", "checkpoint"},
 }

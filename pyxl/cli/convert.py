@@ -7,7 +7,7 @@ import click
 from pyxl import interrupt
 from pyxl.cli import progress
 from pyxl.cli.words import size
-from pyxl.ops.convert import convert_file
+from pyxl.files.convert import convert_file
 
 STDOUT = 1
 

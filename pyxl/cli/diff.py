@@ -9,7 +9,7 @@ import click
 
 from pyxl.cli.words import printable
 from pyxl.errors import PyxlError, UsageError
-from pyxl.ops.diff import CHANGED, ONLY_A, ONLY_B, SAME, Difference, Member, diff
+from pyxl.files.diff import CHANGED, ONLY_A, ONLY_B, SAME, Difference, Member, diff
 
 DIFFERENT = 1
 #: Lines of ranges that a person reads; a value is no longer than so many characters.
@@ -31,7 +31,7 @@ def diff_command(a: Path, b: Path, as_json: bool, html: Path | None) -> int:
         found = diff(a, b, picture=html is not None)
         if html:
             from pyxl.cli import diff_page
-            from pyxl.ops.output import output
+            from pyxl.files.output import output
 
             with output(html, a, b) as out:
                 out.write(diff_page.html(a, b, found))

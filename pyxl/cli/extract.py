@@ -26,7 +26,7 @@ def extract_command(
     if [form is not None, gfn is not None, device_state, hvm_context].count(True) != 1:
         raise UsageError("extract takes one of --memory, --page, --device-state and --hvm-context")
     from pyxl import interrupt
-    from pyxl.ops import extract
+    from pyxl.files import extract
 
     interrupt.install()
     target = None if str(out) == "-" else out

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pyxl.ops.inspect import Inspection, inspect
+from pyxl.files.inspect import Inspection, inspect
 
 BROKEN = 1
 
@@ -29,14 +29,14 @@ def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, h
     found = inspect(file, contents=as_json or html is not None)
     if html:
         from pyxl.cli import inspect_page
-        from pyxl.ops.output import output
+        from pyxl.files.output import output
 
         with output(html, file) as out:
             out.write(inspect_page.html(file, found))
         return BROKEN if found.errors else 0
     zeros = None
     if zero:
-        from pyxl.ops.guest_memory import zero_pages
+        from pyxl.files.guest_memory import zero_pages
 
         zeros = zero_pages(file)
     if as_json:
@@ -61,7 +61,7 @@ def document(found: Inspection) -> dict[str, Any]:
 
 
 def _config(file: Path, form: str) -> str:
-    from pyxl.ops.inspect import guest_config
+    from pyxl.files.inspect import guest_config
 
     config = guest_config(file)
     if form == "json":

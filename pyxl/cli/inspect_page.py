@@ -8,9 +8,9 @@ from pyxl import __version__
 from pyxl.cli import page
 from pyxl.cli.inspect_text import facts
 from pyxl.errors import StreamError
-from pyxl.ops.inspect import Inspection, Record
-from pyxl.ops.memory_map import guest_map
-from pyxl.ops.vcpus import Vcpu, vcpus
+from pyxl.files.inspect import Inspection, Record
+from pyxl.files.memory_map import guest_map
+from pyxl.files.vcpus import Vcpu, vcpus
 
 GENERAL = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags".split()
 CONTROL = "cr0 cr2 cr3 cr4 dr0 dr1 dr2 dr3 dr6 dr7".split()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from pyxl.cli.words import printable, size
-from pyxl.ops.inspect import Inspection
+from pyxl.files.inspect import Inspection
 
 PAGE_KIB = 4
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyxl.cli.words import size
-from pyxl.ops.report import Report
+from pyxl.model.report import Report
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

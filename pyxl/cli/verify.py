@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from pyxl.cli.words import printable, size
+from pyxl.files.verify import Verdict, verify
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.stream.trailer import Trailer
-from pyxl.ops.verify import Verdict, verify
 
 #: By the worst of all findings.  3 is neither success nor failure: a script that deletes what it has verified must not
 #: go on.

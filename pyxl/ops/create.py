@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
+from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.interrupt import last_chance
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
+from pyxl.model.report import Report
 from pyxl.ops.preflight import can_be_built
-from pyxl.ops.report import Report
 from pyxl.ops.settle import end_helper, hold
-from pyxl.ops.undo import Undo
 from pyxl.xen import toolstacks
 
 #: Seconds between two tries to make libxl give up.

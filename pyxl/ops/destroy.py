@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from pyxl.errors import XenError
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Hypervisor, OpenDm, Store
+from pyxl.model.report import Report
 from pyxl.ops.lookup import name_of
-from pyxl.ops.report import Report
 from pyxl.ops.settle import hold
 
 #: Seconds that another toolstack's destroy of the same domain may take until the domain is gone.

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.source import Source
+from pyxl.checkpoint.undo import Undo
 from pyxl.errors import UsageError, XenError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import cpu_policy, xl_header
 from pyxl.formats.stream.cpu_policy import CpuPolicy
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
+from pyxl.model.report import Report
 from pyxl.ops import programs
 from pyxl.ops.create import Building, start
 from pyxl.ops.preflight import can_be_built, fits_this_host
-from pyxl.ops.report import Report
 from pyxl.ops.settle import hold
-from pyxl.ops.undo import Undo
 
 if TYPE_CHECKING:
     from pyxl.checkpoint.converted import ConvertedStream
@@ -93,8 +93,8 @@ def _converted(
     source: Source, header: xl_header.XlHeader, skip_device_state: bool
 ) -> "tuple[xl_header.XlHeader, CheckedFile | CheckedPipe | ConvertedStream]":
     """Return the header and stream of a legacy checkpoint; few are, and what they take is imported for them alone."""
+    from pyxl.checkpoint import legacy
     from pyxl.checkpoint.converted import ConvertedStream
-    from pyxl.ops import legacy
 
     header = legacy.admit(source, header, skip_device_state)
     return header, ConvertedStream(source, header.size, programs.find(programs.CONVERT_LEGACY), skip_device_state)

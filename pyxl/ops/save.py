@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
+from pyxl.checkpoint.undo import StillOwed, Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, HelperError, PyxlError, StoreError
 from pyxl.formats.guest_config import GuestConfig
@@ -20,14 +21,13 @@ from pyxl.interrupt import held, last_chance
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, OpenDm, Store
+from pyxl.model.report import Report
 from pyxl.ops.destroy import bring_down
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
-from pyxl.ops.report import Report
 from pyxl.ops.settle import hold
 from pyxl.ops.suspend import call_off, resume, suspend
-from pyxl.ops.undo import StillOwed, Undo
 
 #: Seconds between two looks at how far the save-helper is, where nobody wants to see it.
 LOOK_SECONDS = 1.0

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pyxl.cli.diff import document, lines
 from pyxl.cli.words import printable
 from pyxl.errors import PyxlError
+from pyxl.files.diff import Range, diff
 from pyxl.formats.stream import trailer, xl_header
-from pyxl.ops.diff import Range, diff
 from tests.cli.test_cli import pyxl
 from tests.formats.stream import streams
 

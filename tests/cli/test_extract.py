@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxl.errors import PyxlError
+from pyxl.files import extract
 from pyxl.formats import elf_core
 from pyxl.lab import tools
 from pyxl.lab.steps import Steps
-from pyxl.ops import extract
 from tests.cli.test_cli import pyxl
 from tests.formats.stream import streams
 

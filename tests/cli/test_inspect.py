@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from pyxl.cli.inspect import document
 from pyxl.cli.inspect_text import lines
+from pyxl.files.inspect import MAX_RECORDS, inspect
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
 from pyxl.formats.xlcfg.parse import parse
-from pyxl.ops.inspect import MAX_RECORDS, inspect
 from tests.cli.test_cli import pyxl
 from tests.formats.stream import streams
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from pyxl.files.inspect import inspect
+from pyxl.files.verify import verify
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.hvm import params as hvm_params
 from pyxl.formats.hvm import state as hvm_state
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, walk, xl_header
 from pyxl.formats.stream.finding import UNKNOWN
 from pyxl.formats.stream.walk import Element
-from pyxl.ops.inspect import inspect
-from pyxl.ops.verify import verify
 from tests.formats.stream.test_streams import Bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"

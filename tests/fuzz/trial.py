@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyxl.checkpoint.inflow import Inflow
+from pyxl.checkpoint.legacy import admit
 from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError
+from pyxl.files.verify import verify
 from pyxl.formats.legacy.convert import convert
 from pyxl.formats.stream import xl_header
-from pyxl.ops.legacy import admit
-from pyxl.ops.verify import verify
 
 #: Seconds that a file may take, and bytes that may be allocated for it.
 SECONDS = 10

@@ -6,8 +6,8 @@ import pytest
 
 from pyxl.checkpoint.journal import Busy, Journal
 from pyxl.errors import XenError
+from pyxl.model.report import Report
 from pyxl.ops.destroy import destroy
-from pyxl.ops.report import Report
 from tests.fakes.host import UUID, FakeStore, FakeXen, running
 
 

@@ -15,9 +15,9 @@ from pyxl.formats.stream import libxl_v2, record, xl_header
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
+from pyxl.model.report import Report
 from pyxl.ops import programs
 from pyxl.ops.create import create
-from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
 from pyxl.xen.toolstacks import Helper, Toolstacks
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1

@@ -12,8 +12,8 @@ from pyxl.errors import OperationError, XenError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
+from pyxl.model.report import Report
 from pyxl.ops import programs
-from pyxl.ops.report import Report
 from pyxl.ops.restore import Restored, open_checkpoint, restore
 from tests.fakes.host import FakeStore, FakeXen
 from tests.formats.legacy import streams as made

@@ -10,17 +10,17 @@ import pytest
 
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.journal import Journal
+from pyxl.checkpoint.undo import Undo
 from pyxl.errors import OperationError, PyxlError, StoreTimeout, XenError
+from pyxl.files.verify import verify
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxl_v2, xl_header
 from pyxl.model import paths
 from pyxl.model.domain import ShutdownReason
 from pyxl.model.phases import After, Owed, Phase
+from pyxl.model.report import Report
 from pyxl.ops import programs, suspend
-from pyxl.ops.report import Report
 from pyxl.ops.save import Saved, SaveOrder, save
-from pyxl.ops.undo import Undo
-from pyxl.ops.verify import verify
 from tests.fakes.host import CONFIG, UUID, FakeDeviceModel, FakeStore, FakeXen, running, web1
 from tests.fakes.save_helper import LIBXC
 

@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from pyxl.cli.words import printable
-from pyxl.ops.memory_map import MemoryMap
+from pyxl.files.memory_map import MemoryMap
 
 
 def render(document: dict[str, Any]) -> bytes:

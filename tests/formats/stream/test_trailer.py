@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pyxl import __version__
 from pyxl.checkpoint.summed import write_all
 from pyxl.errors import BadHeader, BadRecord, StreamError, UnsupportedStream
+from pyxl.files.verify import Verdict, verify
 from pyxl.formats.stream import trailer, xl_header
 from pyxl.formats.stream.finding import BROKEN, UNKNOWN
 from pyxl.formats.stream.trailer import BLOCK, Identity, Trailer
-from pyxl.ops.verify import Verdict, verify
 from tests.formats.stream import streams
 from tests.formats.stream.test_streams import Bytes
 

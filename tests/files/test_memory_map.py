@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxl.checkpoint.pages import PageIndex, Run
-from pyxl.ops.memory_map import MAX_CELLS, MAX_REGIONS, Canvas, guest_map
+from pyxl.files.memory_map import MAX_CELLS, MAX_REGIONS, Canvas, guest_map
 from tests.formats.stream import streams
 
 PAGE, ZERO = b"\1" * 4096, bytes(4096)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.inflow import Inflow
+from pyxl.checkpoint.legacy import admit
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import RunningSums
+from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import PyxlError
 from pyxl.formats.legacy.convert import convert
@@ -21,9 +23,7 @@ from pyxl.formats.stream import trailer, xl_header
 from pyxl.formats.stream.trailer import BLOCK
 from pyxl.interrupt import held, last_chance
 from pyxl.model.phases import Owed, Phase
-from pyxl.ops.legacy import admit
-from pyxl.ops.report import Report
-from pyxl.ops.undo import Undo
+from pyxl.model.report import Report
 
 STDIN = 0
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from pyxl.checkpoint.pages import PageIndex
 from pyxl.checkpoint.source import opened
 from pyxl.errors import StreamError
+from pyxl.files.guest_memory import fill, pieces, zero_groups
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
-from pyxl.ops.guest_memory import fill, pieces, zero_groups
 
 MAX_CELLS = 1 << 17
 MAX_REGIONS = 24

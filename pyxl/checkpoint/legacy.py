@@ -1,6 +1,5 @@
 """What a restore and a conversion of a legacy checkpoint find out, before anything is built or written."""
 
-
 from pyxl.checkpoint.converted import look_over
 from pyxl.checkpoint.source import Source
 from pyxl.formats.legacy.convert import traditional

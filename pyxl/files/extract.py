@@ -8,14 +8,14 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.checkpoint.source import Source, opened
 from pyxl.errors import PyxlError, TruncatedStream, UnsupportedStream
+from pyxl.files.guest_memory import fill, pieces, zero_groups
+from pyxl.files.output import output
+from pyxl.files.vcpus import of_context
 from pyxl.formats import elf_core
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.stream import libxc_v2, libxl_v2, walk
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.formats.stream.walk import Element
-from pyxl.ops.guest_memory import fill, pieces, zero_groups
-from pyxl.ops.output import output
-from pyxl.ops.vcpus import of_context
 
 #: Bytes that are copied at once.
 _CHUNK = 1 << 20

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import opened
+from pyxl.files.inspect import MAX_CONTENT, Inspection
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.hvm import state as hvm_state
 from pyxl.formats.hvm.context import Entry, Value
 from pyxl.formats.hvm.state import Segment
 from pyxl.formats.stream.content import MAX_ENTRIES
-from pyxl.ops.inspect import MAX_CONTENT, Inspection
 
 #: As many as Xen gives an HVM guest.
 MAX_VCPUS = 128

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from pyxl.checkpoint.pages import PageIndex, Run
 from pyxl.checkpoint.source import Source, opened
 from pyxl.errors import PyxlError
+from pyxl.files.guest_memory import AT_ONCE, fill
+from pyxl.files.inspect import Inspection, Record, inspect
+from pyxl.files.memory_map import Canvas, MemoryMap
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
-from pyxl.ops.guest_memory import AT_ONCE, fill
-from pyxl.ops.inspect import Inspection, Record, inspect
-from pyxl.ops.memory_map import Canvas, MemoryMap
 
 SAME, CHANGED, ONLY_A, ONLY_B = "same", "changed", "only_a", "only_b"
 #: Ranges of pages that are listed; of more only their number.
