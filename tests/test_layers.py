@@ -1,6 +1,7 @@
 """The floors of the house: which package may import which."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,30 @@ def test_helper_imports_only_what_starts_fast(path: Path) -> None:
     for name in imports_of(path):
         if name.startswith("pyxl."):
             assert any(name == module or name.startswith(module + ".") for module in HELPER_MODULES), name
+
+
+def module_of(path: Path) -> str:
+    parts = ["pyxl_save_helper" if path.parts[0] == "helper" else path.parts[0], *path.with_suffix("").parts[1:]]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(name: str, modules: set[str]) -> str | None:
+    """Return the file that an imported name comes from: a module, or the one that defines it."""
+    return name if name in modules else owner if (owner := name.rpartition(".")[0]) in modules else None
+
+
+def test_no_two_files_import_each_other() -> None:
+    """Not by way of others either; imports in functions count, since they only hide such a circle."""
+    paths = {module_of(path): path for path in sources()}
+    graph = {
+        module: {found for name in imports_of(path) if (found := imported(name, set(paths)))} - {module}
+        for module, path in paths.items()
+    }
+    assert sum(map(len, graph.values())) > len(graph)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_every_package_is_installed() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyxl import __version__
 from pyxl.cli import page
-from pyxl.cli.diff import WORDS, said, short, sizes
+from pyxl.cli.diff_text import WORDS, said, short, sizes
 from pyxl.files.diff import Difference, Member
 
 #: Rows of a table; more are for `--json`.

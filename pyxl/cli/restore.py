@@ -7,7 +7,8 @@ import click
 from pyxl.cli import progress, wiring
 from pyxl.cli.words import size
 from pyxl.formats.guest_config import GuestConfig
-from pyxl.ops.restore import Checkpoint, open_checkpoint, restore
+from pyxl.ops.checkpoint import Checkpoint, open_checkpoint
+from pyxl.ops.restore import restore
 from pyxl.ops.trust import admit
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyxl.cli.diff import document, lines
+from pyxl.cli.diff import document
+from pyxl.cli.diff_text import lines
 from pyxl.cli.words import printable
 from pyxl.errors import PyxlError
 from pyxl.files.diff import Range, diff

@@ -17,8 +17,9 @@ from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
 from pyxl.model.report import Report
 from pyxl.ops import programs
+from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.create import create
-from pyxl.ops.restore import Restored, open_checkpoint, restore
+from pyxl.ops.restore import Restored, restore
 from pyxl.xen.toolstacks import Helper, Toolstacks
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 from tests.formats.stream import streams

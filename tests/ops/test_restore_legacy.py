@@ -14,7 +14,8 @@ from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
 from pyxl.model.report import Report
 from pyxl.ops import programs
-from pyxl.ops.restore import Restored, open_checkpoint, restore
+from pyxl.ops.checkpoint import open_checkpoint
+from pyxl.ops.restore import Restored, restore
 from tests.fakes.host import FakeStore, FakeXen
 from tests.formats.legacy import streams as made
 from tests.formats.legacy.streams import Hvm, batch
@@ -132,7 +133,7 @@ def from_pipe(xen: ReadingXen, data: bytes, monkeypatch: pytest.MonkeyPatch, tmp
     path.write_bytes(data)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as sender:
         assert sender.stdout is not None
-        monkeypatch.setattr("pyxl.ops.restore.STDIN", sender.stdout.fileno())
+        monkeypatch.setattr("pyxl.ops.checkpoint.STDIN", sender.stdout.fileno())
         return run(xen, Path("-"))
 
 
@@ -185,7 +186,7 @@ def test_an_interrupt_ends_the_converter_and_the_half_built_domain(
     """Whoever writes to the pipe says no more: libxl waits, and so does the converter."""
     reader, writer = os.pipe()
     os.write(writer, OLD[:9000])
-    monkeypatch.setattr("pyxl.ops.restore.STDIN", reader)
+    monkeypatch.setattr("pyxl.ops.checkpoint.STDIN", reader)
 
     class Impatient(Report):
         interval = 0.05

@@ -1,0 +1,84 @@
+"""Open a checkpoint and check it as far as is possible before anything is built or destroyed.
+
+Knows no hypervisor: a restore asks it, and so does whoever settles for a save that died.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
+from pyxl.checkpoint.source import Source
+from pyxl.checkpoint.undo import Undo
+from pyxl.errors import UsageError
+from pyxl.formats.stream import cpu_policy, xl_header
+from pyxl.formats.stream.cpu_policy import CpuPolicy
+from pyxl.model.phases import Phase
+from pyxl.ops import programs
+
+if TYPE_CHECKING:
+    from pyxl.checkpoint.converted import ConvertedStream
+
+STDIN = 0
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that is open for restore: its ``stream`` stands at the first byte behind the header.
+
+    ``is_own``: a file of root's that nobody else may write to.  ``policy`` is cpu_policy.of_stream's; None for a pipe
+    too, which can be read only once, and for a legacy stream, which has none.
+    """
+
+    path: Path
+    is_own: bool
+    header: xl_header.XlHeader
+    stream: "CheckedFile | CheckedPipe | ConvertedStream"
+    policy: tuple[bool, CpuPolicy] | None
+
+
+@contextmanager
+def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[Checkpoint]:
+    """Open a checkpoint (`-` is standard input) and check it as far as is possible before anything is built.
+
+    Of a file that is its framing to its end, its trailer, and the sums of what holds the config; of a pipe its header.
+    ``skip_device_state`` is for a legacy one alone: its devices boot afresh.
+
+    :raise PyxlError: there is no such file, or it is no checkpoint, or not a whole one.
+    """
+    with ExitStack() as opened:
+        with Undo(f"restore {path}") as undo:
+            undo.enter(Phase.OPEN)
+            fd = os.dup(STDIN) if str(path) == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, fd)
+            undo.enter(Phase.CHECK_FILE)
+            status = os.fstat(fd)
+            others = stat.S_IWGRP | stat.S_IWOTH
+            is_own = stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
+            source = Source(fd)
+            header = xl_header.parse(source.take)
+            policy = None
+            if not header.is_v2:
+                header, stream = _converted(source, header, skip_device_state)
+            elif skip_device_state:
+                raise UsageError("only a legacy checkpoint's device state can be skipped, and this is none")
+            else:
+                stream = checked(source, header)
+                if source.seekable:
+                    source.offset = header.size
+                    policy = cpu_policy.of_stream(source.take, header.size)
+            opened.callback(stream.close)
+        yield Checkpoint(path, is_own, header, stream, policy)
+
+
+def _converted(
+    source: Source, header: xl_header.XlHeader, skip_device_state: bool
+) -> "tuple[xl_header.XlHeader, CheckedFile | CheckedPipe | ConvertedStream]":
+    """Return the header and stream of a legacy checkpoint; few are, and what they take is imported for them alone."""
+    from pyxl.checkpoint import legacy
+    from pyxl.checkpoint.converted import ConvertedStream
+
+    header = legacy.admit(source, header, skip_device_state)
+    return header, ConvertedStream(source, header.size, programs.find(programs.CONVERT_LEGACY), skip_device_state)
