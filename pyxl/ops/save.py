@@ -5,29 +5,27 @@ Every phase owes its undo from the moment that it is entered; nothing is destroy
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
-from pyxl.checkpoint.undo import StillOwed, Undo
+from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
-from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, HelperError, PyxlError, StoreError
+from pyxl.errors import HelperError, PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
-from pyxl.model.ports import DeviceModel, Hypervisor, OpenDm, Store
+from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
-from pyxl.ops.destroy import bring_down
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
+from pyxl.ops.saved_guest import SavedGuest
 from pyxl.ops.settle import hold
-from pyxl.ops.suspend import call_off, resume, suspend
 
 #: Seconds between two looks at how far the save-helper is, where nobody wants to see it.
 LOOK_SECONDS = 1.0
@@ -72,7 +70,6 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
     started = time.monotonic()
     domid = order.domain.domid
     name = name_of(store, domid)
-    suspended_at = started
     with Undo(f'save {domid} "{name}"') as undo:
         undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report.remark))
         undo.note(domid=domid, after=order.after.name)
@@ -83,7 +80,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         device_model_can_save(device_model)
         living = GuestConfig(xen.config_json(domid), f"domain {domid}")
         nothing_passed_through(living)
-        guest = _Guest(xen, store, device_model, domid)
+        guest = SavedGuest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
         undo.enter(Phase.OPEN_FILE, durable=order.path is not None, target=str(order.path or ""))
@@ -100,46 +97,17 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         config.set_domid(domid if order.keep_domid else 0)
         stream.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
-        device_state: list[bytes] = []
-
-        def suspend_guest() -> int:
-            nonlocal suspended_at
-            undo.enter(Phase.SUSPEND)
-            report.step("suspending the guest")
-            suspended_at = time.monotonic()
-            guest.suspend()
-            undo.enter(Phase.DEVICE_MODEL)
-            if device_model is not None:
-                device_state.append(device_model.stop_and_save())
-            undo.enter(Phase.MEMORY)
-            report.step("writing memory")
-            return OK["suspend"]
-
-        def tick() -> int:
-            stream.check()  # a disk that fails, before all of memory was written to it
-            done = stream.size()
-            if report.interval is not None:
-                report.progress(done, max(domain.memory_kb * 1024, done))
-            return done
-
-        requests: dict[str, Handler] = {
-            "suspend": suspend_guest,
-            # The device model writes nothing any more when the first page is sent: there is nothing to log.
-            "switch_qemu_logdirty": lambda *_: OK["switch_qemu_logdirty"],
-        }
+        # The helper's first request is for the suspend: its answer enters three phases, and then memory is written.
         try:
-            helper.serve(requests, tick, report.interval or LOOK_SECONDS)
+            look = partial(_look, stream, report, domain.memory_kb * 1024)
+            helper.serve(_answers(guest, undo, report), look, report.interval or LOOK_SECONDS)
         except HelperError:
             stream.check()  # what a pipe's target refused with tells more than that the pipe is broken
             raise
         helper.close()
 
         undo.enter(Phase.DEVICE_MODEL_STATE)
-        if device_model is not None:
-            if keys := device_model.xenstore_data():
-                stream.write(libxl_v2.emulator_xenstore_data(device_model.emulator_id, keys))
-            stream.write(libxl_v2.emulator_context(device_model.emulator_id, device_state[0]))
-        stream.write(libxl_v2.end())
+        stream.write(guest.device_model_records() + libxl_v2.end())
         sums, covered = stream.finish(), stream.size()
         version = "" if device_model is None else device_model.version
         identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
@@ -163,7 +131,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
             raise PyxlError(said) from error
         file.close()
         ended = time.monotonic()
-    return Saved(name, size, ended - started, ended - suspended_at)
+    return Saved(name, size, ended - started, ended - guest.asked_at)
 
 
 def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:
@@ -177,6 +145,34 @@ def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:
     return now
 
 
+def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler]:
+    """Return what answers the requests that a save-helper makes while it streams memory."""
+
+    def suspend() -> int:
+        guest.suspend(undo, report)
+        undo.enter(Phase.MEMORY)
+        report.step("writing memory")
+        return OK["suspend"]
+
+    def switch_qemu_logdirty(*_: object) -> int:
+        # The device model writes nothing any more when the first page is sent: there is nothing to log.
+        return OK["switch_qemu_logdirty"]
+
+    return {"suspend": suspend, "switch_qemu_logdirty": switch_qemu_logdirty}
+
+
+def _look(stream: SummedFile | SummedPipe, report: Report, total: int) -> int:
+    """Report how many of about ``total`` bytes are written, and return it.
+
+    :raise OSError: a disk has failed, before all of memory was written to it.
+    """
+    stream.check()
+    done = stream.size()
+    if report.interval is not None:
+        report.progress(done, max(total, done))
+    return done
+
+
 def _discard(file: NewFile, phase: Phase, stream: SummedFile | SummedPipe) -> str | None:
     """Close a file that does not become a checkpoint, and say so; nothing of one that has its name already."""
     has_name = file.committed
@@ -185,53 +181,3 @@ def _discard(file: NewFile, phase: Phase, stream: SummedFile | SummedPipe) -> st
     if has_name:
         return None
     return "nothing written" if Owed.GUEST in phase.owes else "guest still running, nothing written"
-
-
-class _Guest:
-    """The guest between the suspend request and the end of the save, and how to let it go on."""
-
-    def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
-        self._xen = xen
-        self._store = store
-        self._device_model = device_model
-        self._domid = domid
-        self._asked = False
-
-    def suspend(self) -> None:
-        """Have it suspend.
-
-        :raise GuestError: it does not.
-        """
-        self._asked = True
-        suspend(self._xen, self._store, self._domid)
-
-    def settle(self, after: After, say: Callable[[str], None]) -> None:
-        """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
-        if after is After.DESTROY:
-            bring_down(self._xen, self._domid, say)
-            return
-        if after is After.PAUSE:
-            self._xen.pause(self._domid)
-        resume(self._xen, self._store, self._device_model, self._domid)
-
-    def resume_after_failure(self) -> str:
-        """Withdraw a request that still stands, resume the guest if it is suspended, and say how it is."""
-        domain = self._xen.domain(self._domid)
-        taken = False
-        if self._asked and domain is not None and domain.shutdown_reason is None:
-            with suppress(GuestError):
-                taken = not call_off(self._xen, self._store, self._domid)
-            domain = self._xen.domain(self._domid)
-        if domain is None or domain.dying:
-            return "the domain is gone"
-        if domain.suspended:
-            try:
-                resume(self._xen, self._store, self._device_model, self._domid)
-            except (DeviceModelTimeout, StoreError) as error:
-                raise StillOwed(f"guest resumed, but {error}") from error
-            except DeviceModelError as error:
-                return f"guest resumed, but {error}"
-            return "guest resumed"
-        if domain.shutdown_reason is not None:
-            return "the guest has shut down"
-        return "guest still running, but it took the request and may yet suspend" if taken else "guest still running"

@@ -1,0 +1,79 @@
+"""The guest of a save: how it is suspended with its device model, and how it goes on, whatever became of the save."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from pyxl.checkpoint.undo import StillOwed, Undo
+from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, StoreError
+from pyxl.formats.stream import libxl_v2
+from pyxl.model.phases import After, Phase
+from pyxl.model.ports import DeviceModel, Hypervisor, Store
+from pyxl.model.report import Report
+from pyxl.ops.destroy import bring_down
+from pyxl.ops.suspend import call_off, resume, suspend
+
+
+class SavedGuest:
+    """A guest between the request to suspend and the end of its save; ``asked_at`` is when that was, 0 before."""
+
+    def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
+        self._xen = xen
+        self._store = store
+        self._device_model = device_model
+        self._domid = domid
+        self._device_state = b""
+        self.asked_at = 0.0
+
+    def suspend(self, undo: Undo, report: Report) -> None:
+        """Have it suspend, then its device model stop and say its state: from here on its memory stays as it is.
+
+        :raise GuestError: it does not suspend.
+        :raise DeviceModelError: the device model does not stop.
+        """
+        undo.enter(Phase.SUSPEND)
+        report.step("suspending the guest")
+        self.asked_at = time.monotonic()
+        suspend(self._xen, self._store, self._domid)
+        undo.enter(Phase.DEVICE_MODEL)
+        if self._device_model is not None:
+            self._device_state = self._device_model.stop_and_save()
+
+    def device_model_records(self) -> bytes:
+        """Return the libxl records of its device model, as libxl orders them; none where it has none."""
+        if self._device_model is None:
+            return b""
+        number, keys = self._device_model.emulator_id, self._device_model.xenstore_data()
+        before = libxl_v2.emulator_xenstore_data(number, keys) if keys else b""
+        return before + libxl_v2.emulator_context(number, self._device_state)
+
+    def settle(self, after: After, say: Callable[[str], None]) -> None:
+        """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
+        if after is After.DESTROY:
+            bring_down(self._xen, self._domid, say)
+            return
+        if after is After.PAUSE:
+            self._xen.pause(self._domid)
+        resume(self._xen, self._store, self._device_model, self._domid)
+
+    def resume_after_failure(self) -> str:
+        """Withdraw a request that still stands, resume the guest if it is suspended, and say how it is."""
+        domain = self._xen.domain(self._domid)
+        taken = False
+        if self.asked_at and domain is not None and domain.shutdown_reason is None:
+            with suppress(GuestError):
+                taken = not call_off(self._xen, self._store, self._domid)
+            domain = self._xen.domain(self._domid)
+        if domain is None or domain.dying:
+            return "the domain is gone"
+        if domain.suspended:
+            try:
+                resume(self._xen, self._store, self._device_model, self._domid)
+            except (DeviceModelTimeout, StoreError) as error:
+                raise StillOwed(f"guest resumed, but {error}") from error
+            except DeviceModelError as error:
+                return f"guest resumed, but {error}"
+            return "guest resumed"
+        if domain.shutdown_reason is not None:
+            return "the guest has shut down"
+        return "guest still running, but it took the request and may yet suspend" if taken else "guest still running"
