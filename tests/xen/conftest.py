@@ -1,9 +1,9 @@
 """The lab as the tests see it: dom0 back at its snapshot before every test, with this tree's pyxl in it."""
 
+import base64
 import os
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ import pytest
 from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
+from tests.xen.link import ROOT, Link, Nothing
 
-ROOT = Path(__file__).parents[2]
 NAME = os.environ.get("PYXL_TEST_LAB", "test")
 #: Where tests keep checkpoints in dom0.
 PLACE = "/var/tmp/checkpoints"
@@ -46,11 +46,13 @@ class Dom0:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.link = Link(lab)
         self.clean = False
 
     def start_over(self) -> None:
         """Go back to the snapshot: all guests there, paused, and nothing else."""
         self.clean = True
+        self.link.close()
         self.lab.reset()
         self.lab.push(ROOT)
         self.run(f"mkdir -p {PLACE}; xl dmesg -c > /dev/null")
@@ -63,19 +65,23 @@ class Dom0:
         """
         if not self.clean:
             self.start_over()
+            return
         self.run(
             "pkill -9 -f '[m] pyxl (create|restore)'; "
-            f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.* /var/lib/xen/pyxl/*; xl dmesg -c > /dev/null; "
-            f"xl list | awk 'NR > 2 && !/^({'|'.join(GUESTS)}) / {{print $2}}' | xargs -rn1 xl destroy; "
-            "xl list | awk 'NR > 2 && $5 !~ /p/ {print $2}' | xargs -rn1 xl pause"
+            f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.* /var/lib/xen/pyxl/*; xl dmesg -c > /dev/null"
         )
+        self.link.ask("keep", names=GUESTS)
 
     def run(self, command: str, *, check: bool = True, timeout: float = 300) -> Result:
-        done = self.lab.exec(command, timeout=timeout)
-        result = Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        answer = self.link.ask("run", timeout, command=command, seconds=timeout)
+        result = Result(answer["status"], answer["stdout"], answer["stderr"])
         if check:
             assert result.status == 0, f"{command}: status {result.status}\n{result.stdout}\n{result.stderr}"
         return result
+
+    def put(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file, with its directory."""
+        self.link.ask("put", path=path, data=base64.b64encode(data).decode(), mode=mode)
 
     def pyxl(self, arguments: str, *, check: bool = True, timeout: float = 300) -> Result:
         return self.run(f"pyxl {arguments}", check=check, timeout=timeout)
@@ -98,22 +104,20 @@ class Dom0:
         """Unpause a guest of the snapshot; a guest that does not come to life before we touched it is a lost lab."""
         if self.domid(name) is None:
             self.start_over()
-        self.run(f"xl unpause {name}")
-        result = self.run(f"guestctl tick {name} --timeout 120", check=False)
-        if result.status:
-            raise LabLost(f"guest {name} did not survive the snapshot: {result.stderr}")
-        return parse_tick(result.stdout)
+        self.link.ask("unpause", name=name)
+        return self._tick(name, 120, f"guest {name} did not survive the snapshot")
 
     def tick(self, name: str, timeout: int = 150) -> Tick:
-        """Return the guest's next tick; that there is none is a failure of the test.
+        """Return a tick that the guest is asked for; that there is none is a failure of the test.
 
         :raise LabLost: the emulator disturbed the guest: Xen saw a triple fault with its own registers in it.
         """
-        result = self.run(f"guestctl tick {name} --timeout {timeout}", check=False)
-        if result.status and self.run("xl dmesg | grep -ci 'triple fault' || true").stdout.strip() != "0":
-            raise LabLost(f"guest {name} met a triple fault")
-        assert result.status == 0, f"{result.stderr}{self.log(name)}"
-        return parse_tick(result.stdout)
+        try:
+            return parse_tick(self.link.ask("tick", timeout, name=name, seconds=timeout)["line"])
+        except Nothing as nothing:
+            if self.run("xl dmesg | grep -ci 'triple fault' || true").stdout.strip() != "0":
+                raise LabLost(f"guest {name} met a triple fault") from nothing
+            raise AssertionError(f"{nothing}\n{self.log(name)}") from nothing
 
     def first_tick(self, name: str) -> Tick:
         """Return a tick of a guest that boots, or is about to: its domain is there before its console.
@@ -122,29 +126,31 @@ class Dom0:
 
         :raise LabLost: it does not come up.
         """
-        end = time.monotonic() + BOOT_SECONDS
-        while True:
-            result = self.run(f"guestctl tick {name} --timeout {BOOT_SECONDS}", check=False, timeout=BOOT_SECONDS + 60)
-            if result.status == 0:
-                return parse_tick(result.stdout)
-            if "console" not in result.stderr or time.monotonic() > end:
-                raise LabLost(f"guest {name} never came up: {result.stderr}")
-            self.run("sleep 2")
+        return self._tick(name, BOOT_SECONDS, f"guest {name} never came up")
+
+    def _tick(self, name: str, seconds: int, otherwise: str) -> Tick:
+        try:
+            return parse_tick(self.link.ask("tick", seconds, name=name, seconds=seconds)["line"])
+        except Nothing as nothing:
+            raise LabLost(f"{otherwise}: {nothing}") from nothing
 
     def ask(self, name: str, pattern: str, words: str) -> str:
         """Give a guest a command line and return the first line that matches."""
-        return self.run(f"guestctl ask {name} {shlex.quote(pattern)} {words} --timeout 120").stdout.strip()
+        try:
+            return str(self.link.ask("ask", 120, name=name, pattern=pattern, words=words, seconds=120)["line"])
+        except Nothing as nothing:
+            raise AssertionError(str(nothing)) from nothing
 
     def send(self, name: str, words: str) -> None:
-        self.run(f"guestctl send {name} {words}")
+        self.link.ask("send", name=name, words=words)
 
     def domid(self, name: str) -> int | None:
-        """Return a domain's domid by stock xl, None when there is none."""
-        result = self.run(f"xl domid {name}", check=False)
-        return int(result.stdout) if result.status == 0 else None
+        """Return a domain's domid by xenstore, None when there is none."""
+        found: int | None = self.link.ask("domid", name=name)["domid"]
+        return found
 
     def uuid(self, name: str) -> str:
-        return self.run(f"xl list -v {name} | tail -1 | grep -oE '[0-9a-f-]{{36}}'").stdout.strip()
+        return str(self.link.ask("uuid", name=name)["uuid"])
 
     def wait_for_domid(self, name: str, other_than: int, seconds: int = 120) -> int:
         """Wait until a domain of that name has another domid than before."""
@@ -168,7 +174,7 @@ class Dom0:
 
     def domains(self) -> list[str]:
         """Return the names of all domains but dom0, sorted."""
-        return sorted(line.split()[0] for line in self.run("xl list").stdout.splitlines()[2:])
+        return list(self.link.ask("domains")["names"])
 
     def left_behind(self) -> list[str]:
         """Return what lies in /var/lib/xen and the checkpoints' place that should not."""
@@ -193,8 +199,10 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def host_of_lab(lab: Lab) -> Dom0:
-    return Dom0(lab)
+def host_of_lab(lab: Lab) -> Iterator[Dom0]:
+    dom0 = Dom0(lab)
+    yield dom0
+    dom0.link.close()
 
 
 @pytest.fixture

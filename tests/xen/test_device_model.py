@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.xen.conftest import PLACE, ROOT, Dom0, Tick
+from tests.xen.conftest import PLACE, Dom0, Tick
+from tests.xen.link import ROOT
 from tests.xen.test_journey import went_on
 
 FILE = f"{PLACE}/checkpoint"
@@ -178,8 +179,7 @@ def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
         "elif [[ $word = -incoming ]]; then set -- \"$@\" -loadvm; else set -- \"$@\" \"$word\"; fi; last=$word; shift; done\n"
         "echo \"given: $*\" >&2\nexec /opt/pyxl/helper/pyxl-qemu-dm \"$@\"\n"
     )
-    dom0.lab.exec("mkdir -p /root/old; cat > /root/old/pyxl-qemu-dm; chmod +x /root/old/pyxl-qemu-dm",
-                  input=wrapper.encode(), check=True)  # fmt: skip
+    dom0.put("/root/old/pyxl-qemu-dm", wrapper.encode(), 0o755)
     dom0.run(f"sed 's|^device_model_override.*|device_model_override = \"/root/old/pyxl-qemu-dm\"|' {CONFIG} > /root/old.cfg")
     dom0.pyxl(f"restore /root/old.cfg {FILE}")
     went_on(before, dom0.tick(NAME))
@@ -234,7 +234,7 @@ FAILURES = [
 
 def misbehave(dom0: Dom0, mode: str) -> None:
     """Put a front that misbehaves in the place of the real one."""
-    dom0.lab.exec("cat > /root/faulty.py", input=FAULTY.read_bytes(), check=True)
+    dom0.put("/root/faulty.py", FAULTY.read_bytes())
     prefix = root(dom0)
     dom0.run("pkill -9 -f '[p]yxl-qemu-dm -xen-domid|[f]aulty.py'; rm -f /root/faulty.log")
     dom0.run(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.xen.conftest import ROOT, Dom0
+from tests.xen.conftest import Dom0
+from tests.xen.link import ROOT
 
 EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
 #: One that its firmware boots from a disk; guests with a kernel of the host's boot in other tests.

@@ -27,7 +27,7 @@ def went_on(before: Tick, after: Tick) -> None:
 
 def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
     """One guest's whole life under pyxl, from its own xl.cfg."""
-    dom0.lab.exec("cat > /root/web1.cfg", input=CONFIG.encode(), check=True)
+    dom0.put("/root/web1.cfg", CONFIG.encode())
     assert 'created' in dom0.pyxl("create /root/web1.cfg").stdout
     before = dom0.first_tick("web1")
     domid, uuid = dom0.domid("web1"), dom0.uuid("web1")

@@ -3,12 +3,11 @@
 No Xen of that time is at hand: the streams are made by tests/formats/legacy/streams.py, one out of a real guest.
 """
 
-import io
 import shlex
-import tarfile
 
 from tests.formats.legacy.streams import GUESTS, REMUS, Hvm, Pv, file
-from tests.xen.conftest import PLACE, ROOT, Dom0
+from tests.xen.conftest import PLACE, Dom0
+from tests.xen.link import ROOT
 from tests.xen.test_journey import went_on
 
 HOME = f"{PLACE}/legacy"
@@ -23,13 +22,8 @@ REWRITE = (
 
 def put(dom0: Dom0, files: dict[str, bytes]) -> None:
     """Put files into HOME in dom0."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    dom0.lab.exec(f"mkdir -p {HOME}; tar -x -C {HOME}", input=data.getvalue(), check=True)
+    for name, content in files.items():
+        dom0.put(f"{HOME}/{name}", content)
 
 
 def legacy_tick(dom0: Dom0) -> None:

@@ -1,4 +1,4 @@
-"""dom0 as the faults see it: xenstored and Xen asked directly, processes, and the one guest.
+"""dom0 as the agent sees it: xenstored and Xen asked directly, and processes.
 
 Of pyxl it uses the bare calls into Xen's libraries only.
 """
@@ -15,14 +15,6 @@ from pathlib import Path
 
 from pyxl.xen import lib
 from pyxl.xen.ctrl import Control
-
-HOME = Path("/root/faults")
-#: A whole checkpoint of the guest.
-GOOD = HOME / "good"
-GUEST = "tick"
-LIBRARY = Path("/var/lib/xen")
-#: Of pyxl's operations that are not over.
-JOURNALS = LIBRARY / "pyxl"
 
 
 class Store:
@@ -116,10 +108,3 @@ def said_by(*command: str | os.PathLike[str], seconds: float = 200) -> tuple[int
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=seconds)  # fmt: skip
     return done.returncode, done.stdout.decode(errors="replace").strip()[-1500:]
-
-
-def hash_of_guest() -> str:
-    """Return what the guest's memory hashes to as it says itself, or why it says nothing."""
-    status, said = said_by("guestctl", "tick", GUEST, "--timeout", "60")
-    found = re.search(r"tick \d+ hash ([0-9a-f]{32})", said)
-    return found[1] if found and not status else f"no tick: {said}"

@@ -76,7 +76,6 @@ def main() -> int:
             failed += strikes.table(faults, arguments.strikes)
         if arguments.what in ("races", "soak"):
             failed += races.table(faults)
-        faults.close()
         lab.down()
     return 1 if failed else 0
 

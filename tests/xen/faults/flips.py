@@ -4,7 +4,8 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from tests.xen.faults.runner import GUEST, HOME, PROGRAM, Faults
+from tests.xen.faults.runner import GUEST, HOME, Faults
+from tests.xen.link import PYTHON
 
 FILE = f"{HOME}/flipped"
 #: Attempts in one command: what a lost lab costs at most.
@@ -36,7 +37,7 @@ def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> lis
             "tool": tool, "kind": kind, "file": FILE, "guest": GUEST, "seed": seed, "of": count,
             "first": len(found), "last": min(len(found) + CHUNK, count),
         }  # fmt: skip
-        done = faults.dom0.run(f"{PROGRAM.replace(' -S', '')}.flips {shlex.quote(json.dumps(spec))}", timeout=3600)
+        done = faults.dom0.run(f"cd {HOME}; {PYTHON} -m tests.xen.faults.dom0.flips {shlex.quote(json.dumps(spec))}", timeout=3600)
         found += [Attempt(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
     return found
 

@@ -1,19 +1,13 @@
 """Does one fault after another on the lab, and judges what is left of guest, file and host."""
 
-import io
-import json
-import select
-import subprocess
-import tarfile
 import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyxl.errors import LabLost
-from tests.xen.conftest import ROOT, Dom0
+from tests.xen.conftest import Dom0
 from tests.xen.faults.table import Fault
 
 GUEST = "tick"
@@ -22,9 +16,6 @@ GOOD = f"{HOME}/good"
 #: What `create` is given; its uuid is known, so that its journal is.
 CONFIG = f"{HOME}/create.cfg"
 CREATED_UUID = "faa1faa1-0000-4000-8000-000000000001"
-#: The package that works in dom0, and how it is called there.
-PACKAGE = Path(__file__).with_name("dom0")
-PROGRAM = f"cd {HOME} && PYTHONPATH=/opt/pyxl python3 -S -m tests.xen.faults.dom0"
 #: Seconds from a fault to the end of its operation: the longest deadlines are 60 s for a guest and as many for qemu.
 LIMIT = 200
 #: Seconds until nothing is left, once the operation has ended; more where a monitor has to find its process dead.
@@ -64,18 +55,15 @@ class Faults:
         self._uuid = ""
         self._span: dict[tuple[str, str], float] = {}  # how long an operation took last time, in seconds
         self._emulator: int | None = None
-        self._program: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
         """In a lab that comes from its snapshot: take the guest's checkpoint, and do without the other guests."""
         dom0 = self.dom0
         if self._emulator == dom0.lab.machine.pid():
             return
-        self.close()
         if dom0.domid(GUEST) is None:
             dom0.start_over()
         dom0.run(f"rm -rf {HOME}; mkdir -p {HOME}")
-        dom0.lab.exec(f"tar -x -C {HOME}", input=_archive(), check=True)
         self.hash = dom0.wake(GUEST).hash
         self._uuid = dom0.uuid(GUEST)
         dom0.run(
@@ -107,33 +95,11 @@ class Faults:
         return Verdict(bad, True, seconds, took, said)
 
     def _ask(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Have the program in dom0 do something: it stays, for its start would cost more than most of what it does.
+        """Have dom0 do a fault.
 
         :raise LabLost: the emulator died, or dom0 does not answer.
         """
-        if self._program is None:
-            argv = [*self.dom0.lab.host.ssh("-T"), "--", f"{PROGRAM} 2>&1"]
-            pipe = subprocess.PIPE
-            self._program = subprocess.Popen(argv, cwd=self.dom0.lab.directory, stdin=pipe, stdout=pipe)
-        program = self._program
-        assert program.stdin is not None and program.stdout is not None
-        program.stdin.write(json.dumps(spec).encode() + b"\n")
-        program.stdin.flush()
-        answer = program.stdout.readline() if select.select([program.stdout], [], [], ANSWER)[0] else b""
-        if answer.startswith(b"{"):
-            return dict(json.loads(answer))
-        said = answer + (program.stdout.read() if answer else b"")
-        self.close()
-        if not answer or not self.dom0.lab.running:
-            raise LabLost("dom0 did not answer")
-        raise AssertionError(said.decode(errors="replace"))
-
-    def close(self) -> None:
-        """Leave dom0."""
-        if self._program is not None:
-            self._program.kill()
-            self._program.wait()
-            self._program = None
+        return dict(self.dom0.link.ask("fault", ANSWER, spec=spec)["seen"])
 
     def have_guest(self, tool: str) -> None:
         """Have the guest running, restored by ``tool``."""
@@ -179,12 +145,3 @@ class Faults:
         for which, said in hashes.items():
             if said != self.hash:
                 yield f"the {which} guest is not what it was: {said}"
-
-
-def _archive() -> bytes:
-    """Return the package that works in dom0 as a tar."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for path in sorted(PACKAGE.glob("*.py")):
-            archive.add(path, path.relative_to(ROOT))
-    return data.getvalue()

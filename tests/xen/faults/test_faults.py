@@ -17,7 +17,6 @@ SEED = 20260
 def faults(shared_dom0: Dom0) -> Iterator[Faults]:
     faults = Faults(shared_dom0, SEED)
     yield faults
-    faults.close()
     shared_dom0.clean = False  # guests are where faults left them
 
 

@@ -6,7 +6,7 @@ import struct
 import subprocess
 import time
 
-from tests.xen.faults.dom0.host import HOME
+from tests.xen.faults.dom0.places import HOME
 
 MIB = 400
 IMAGE = HOME / "failing.img"

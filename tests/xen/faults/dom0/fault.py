@@ -1,21 +1,18 @@
-"""Runs in dom0: have the guest, start an operation, do one fault to it at its moment, and say what came of it.
+"""Have the guest, start an operation, do one fault to it at its moment, and say what came of it; judges nothing."""
 
-For each JSON object on a line of standard input, one on a line of standard output.  It judges nothing.
-"""
-
-import json
 import os
 import subprocess
-import sys
 from typing import Any
 
-from tests.xen.faults.dom0.host import GOOD, GUEST, HOME, Store, Xen, hash_of_guest, monitors, said_by
+from tests.xen.agent.consoles import Consoles
+from tests.xen.agent.host import Store, Xen, monitors, said_by
 from tests.xen.faults.dom0.injectors import FAULTS
-from tests.xen.faults.dom0.looking import clean_up, left, look, outcome, remove_guest
+from tests.xen.faults.dom0.looking import clean_up, hash_of_guest, left, look, outcome, remove_guest
+from tests.xen.faults.dom0.places import GOOD, GUEST, HOME
 from tests.xen.faults.dom0.trial import Trial
 
 
-def have_guest(xen: Xen, store: Store, tool: str, monitor: bool, wanted: str) -> None:
+def have_guest(xen: Xen, store: Store, consoles: Consoles, tool: str, monitor: bool, wanted: str) -> None:
     """Have the guest running under ``tool``, with a monitor or without, and nothing else.
 
     :raise RuntimeError: it cannot be had.
@@ -25,11 +22,11 @@ def have_guest(xen: Xen, store: Store, tool: str, monitor: bool, wanted: str) ->
         return
     clean_up(xen, store)
     status, said = said_by(tool, "restore", *([] if monitor else ["-e"]), GOOD)
-    if status or hash_of_guest() != wanted:
+    if status or hash_of_guest(consoles) != wanted:
         raise RuntimeError(f"the guest does not come back: {said}")
 
 
-def try_fault(xen: Xen, store: Store, spec: dict[str, Any]) -> dict[str, Any]:
+def try_fault(xen: Xen, store: Store, consoles: Consoles, spec: dict[str, Any]) -> dict[str, Any]:
     """Do one fault and return what came of it; without an operation, only clean up."""
     for mounted in (HOME / "place", HOME / "failing" / "place"):
         while os.path.ismount(mounted):
@@ -38,7 +35,7 @@ def try_fault(xen: Xen, store: Store, spec: dict[str, Any]) -> dict[str, Any]:
         clean_up(xen, store)
         return {}
     if spec["operation"].startswith("save"):
-        have_guest(xen, store, spec["tool"], spec["monitor"], spec["hash"])
+        have_guest(xen, store, consoles, spec["tool"], spec["monitor"], spec["hash"])
     else:
         if left(xen, store, HOME / "place"):
             clean_up(xen, store)
@@ -48,16 +45,7 @@ def try_fault(xen: Xen, store: Store, spec: dict[str, Any]) -> dict[str, Any]:
     if spec["recover"]:
         result["recovered"] = said_by("pyxl", "recover")[1]
     result |= look(trial, spec["settle"], spec["may_be"])
-    result["hashes"] = outcome(trial, result, spec["deaf"])
+    result["hashes"] = outcome(trial, consoles, result, spec["deaf"])
     if result["left"] or any(said != spec["hash"] for said in result["hashes"].values()):
         clean_up(xen, store)
     return result
-
-
-def main() -> None:
-    xen, store = Xen(), Store()
-    for line in sys.stdin:
-        print(json.dumps(try_fault(xen, store, json.loads(line))), flush=True)
-
-
-main()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pyxl.cli import run
 from pyxl.xen.ctrl import Control
-from tests.xen.faults.dom0.host import HOME
+from tests.xen.faults.dom0.places import HOME
 
 OUT = HOME / "out"
 #: Seconds between two looks at whether a guest runs, each of which costs the restore time.

@@ -97,8 +97,8 @@ def _at_request(t: Trial, act: Callable[[str], object]) -> None:
 
 def _panic(t: Trial) -> None:
     console = os.open(t.store.read(f"/local/domain/{t.domid}/serial/0/tty"), os.O_RDWR | os.O_NOCTTY)
+    t.mend.append(lambda: os.close(console))  # not before the device model has seen that there is somebody
     os.write(console, b"\npanic\n")
-    os.close(console)
 
 
 def _destroy_domain(t: Trial) -> None:

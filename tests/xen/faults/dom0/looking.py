@@ -7,19 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.xen.faults.dom0.host import (
-    GOOD,
-    GUEST,
-    JOURNALS,
-    LIBRARY,
-    Store,
-    Xen,
-    hash_of_guest,
-    monitors,
-    processes,
-    said_by,
-)
+from tests.xen.agent.consoles import Consoles, Nothing
+from tests.xen.agent.host import Store, Xen, monitors, processes, said_by
+from tests.xen.faults.dom0.places import GOOD, GUEST, JOURNALS, LIBRARY
 from tests.xen.faults.dom0.trial import OF_FILE, OLD, Trial
+
+#: Seconds for the guest to say its hash: it may just have been let go on.
+TICK_SECONDS = 60
 
 
 def left(xen: Xen, store: Store, place: Path) -> list[str]:
@@ -64,7 +58,7 @@ def look(trial: Trial, settle: float, may_be: list[str]) -> dict[str, Any]:
     return {"guest": state, "left": remains, "file": file, "settled": time.monotonic() - started}
 
 
-def outcome(trial: Trial, seen: dict[str, Any], deaf: bool) -> dict[str, str]:
+def outcome(trial: Trial, consoles: Consoles, seen: dict[str, Any], deaf: bool) -> dict[str, str]:
     """Return what the guest that runs hashes to, and what one does that comes out of the file.
 
     A guest that is ``deaf`` has no console to say so, and is destroyed; any other is left running.
@@ -78,13 +72,21 @@ def outcome(trial: Trial, seen: dict[str, Any], deaf: bool) -> dict[str, str]:
     if deaf:
         remove_guest(trial.store)
     elif seen["guest"] in ("running", "paused"):
-        found["running"] = hash_of_guest()
+        found["running"] = hash_of_guest(consoles)
     if seen["file"] == "new" or (trial.verb == "restore" and seen["guest"] == "gone"):
         remove_guest(trial.store)
         file = GOOD if trial.what in OF_FILE else trial.target
         status, said = said_by(trial.tool, "restore", file)
-        found["restored"] = said if status else hash_of_guest()
+        found["restored"] = said if status else hash_of_guest(consoles)
     return found
+
+
+def hash_of_guest(consoles: Consoles) -> str:
+    """Return what the guest's memory hashes to as it says itself, or why it says nothing."""
+    try:
+        return consoles.tick(GUEST, TICK_SECONDS).split()[3]
+    except Nothing as nothing:
+        return f"no tick: {nothing}"
 
 
 def remove_guest(store: Store, name: str = GUEST) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.xen.agent.host import Store, Xen, processes
 from tests.xen.faults.dom0.disk import MOUNT, FailingDisk
-from tests.xen.faults.dom0.host import GOOD, GUEST, HOME, JOURNALS, Store, Xen, processes
+from tests.xen.faults.dom0.places import GOOD, GUEST, HOME, JOURNALS
 
 T = TypeVar("T")
 #: What `create` is given, and the uuid that stands in it.
