@@ -50,7 +50,7 @@ faults: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.xen.faults soak
-	PYXL_SOAK=1 $(BIN)/python -m pytest tests/xen/test_examples.py
+	PYXL_SOAK=1 $(BIN)/python -m pytest tests/xen/guests/test_examples.py
 
 clean:
 	rm -rf $(VENV) *.egg-info build

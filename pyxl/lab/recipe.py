@@ -99,6 +99,7 @@ class Guest:
     fill: int = 0
     arguments: str = ""
     disks: tuple[Disk, ...] = ()
+    nic: bool = False
     vga: str = "none"
 
     def config(self) -> str:
@@ -121,13 +122,15 @@ class Guest:
         ]
         if self.disks:
             lines.append(f"disk = [{disks}]")
+        if self.nic:
+            lines.append('vif = ["bridge=xenbr0"]')
         return "\n".join(lines) + "\n"
 
 
 GUESTS = (
     Guest("tick"),
     Guest("big", memory=512, data=8, fill=24),
-    Guest("disk", memory=192, vcpus=2, disks=(Disk("hda", "raw"), Disk("hdb", "qcow2")), vga="stdvga"),
+    Guest("disk", memory=192, vcpus=2, disks=(Disk("hda", "raw"), Disk("hdb", "qcow2")), nic=True, vga="stdvga"),
     Guest("plain", arguments="xen_nopv"),
 )
 

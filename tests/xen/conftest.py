@@ -4,13 +4,16 @@ import base64
 import os
 import re
 import shlex
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pyxl.errors import LabLost
+from pyxl.errors import LabError, LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.xen.link import ROOT, Link, Nothing
@@ -188,9 +191,40 @@ def parse_tick(line: str) -> Tick:
     return Tick(int(match[1]), match[2])
 
 
+class Building:
+    """The lab on its way up in a process of its own, while the tests that need none run on the other processor."""
+
+    def __init__(self) -> None:
+        self._said = tempfile.TemporaryFile()
+        argv = [sys.executable, "-m", "pyxl", "lab", "up", "--name", NAME]
+        self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said)
+
+    def wait(self) -> None:
+        """Wait until it is up, and show how it came up.
+
+        :raise LabError: it did not.
+        """
+        status = self._process.wait()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace")
+        print(said)
+        if status:
+            raise LabError(f"the tests have no lab: {said.strip().splitlines()[-1]}")
+
+    def end(self) -> None:
+        """Call off what is still under way."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+
+BUILDING = pytest.StashKey[Building]()
+
+
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     """The lab of this test run, kept from everybody else until it ends."""
+    pytestconfig.stash[BUILDING].wait()
     lab = Lab(NAME, steps=Steps())
     with lab.session("the tests"):
         lab.up()
@@ -239,6 +273,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this room; they come last, and first of them what tells whether there is a lab."""
+    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.lab)
+    items.sort(key=lambda item: (item.path.is_relative_to(here), item.path.parent != here))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the lab come up beside the tests that need none."""
+    wanted = any(item.path.is_relative_to(Path(__file__).parent) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        session.config.stash[BUILDING] = Building()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if BUILDING in session.config.stash:
+        session.config.stash[BUILDING].end()

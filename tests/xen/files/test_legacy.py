@@ -7,8 +7,8 @@ import shlex
 
 from tests.formats.legacy.streams import GUESTS, REMUS, Hvm, Pv, file
 from tests.xen.conftest import PLACE, Dom0
+from tests.xen.guests.test_journey import went_on
 from tests.xen.link import ROOT
-from tests.xen.test_journey import went_on
 
 HOME = f"{PLACE}/legacy"
 XEN_S = "/usr/lib/xen-4.17/bin/convert-legacy-stream"

@@ -13,8 +13,9 @@ from pyxl.lab.host import PYXL
 from tests.formats.xlcfg.test_disk import GOOD as DISKS
 from tests.formats.xlcfg.test_parse import BAD, BOOLEANS, HVM, HVM_OPTIONS, PV_OPTIONS
 from tests.xen.conftest import Dom0
+from tests.xen.link import ROOT
 
-EXAMPLES = Path(__file__).parents[2] / "conf-examples"
+EXAMPLES = ROOT / "conf-examples"
 PLACE = "/var/tmp/oracle"
 
 #: One Python for all configs: starting it takes longer than reading one.

@@ -1,4 +1,4 @@
-"""Both drivers of the device model on one kind of guest, with a disk and a NIC: the same suite, twice.
+"""Both drivers of the device model on one kind of guest, with disks and a NIC: the same suite, twice.
 
 And what is the xenstore protocol's own: its order of events, and every way in which a device model can fail it.
 """
@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.xen.conftest import PLACE, Dom0, Tick
+from tests.xen.guests.test_journey import went_on
 from tests.xen.link import ROOT
-from tests.xen.test_journey import went_on
 
 FILE = f"{PLACE}/checkpoint"
-NAME = "xenstore-dm"
-CONFIG = f"/opt/pyxl/conf-examples/{NAME}.cfg"
+NAME = "disk"
+CONFIG = f"/etc/xen/lab/{NAME}.cfg"
 FAULTY = Path(__file__).with_name("faulty_dm.py")
-
-
-DISK = "/root/device-model-test.raw"
-FRESH = "/root/device-model-test.checkpoint"
+DISKS = "disk-hda.raw disk-hdb.qcow2"
+#: A checkpoint of the snapshot's guest, and what its disks were then: a disk belongs to its memory.
+FRESH = "/root/fresh"
 
 
 @pytest.fixture
@@ -32,30 +31,20 @@ def dom0(shared_dom0: Dom0) -> Dom0:
     return shared_dom0
 
 
-def create(dom0: Dom0) -> None:
-    """Start the guest under pyxl-qemu-dm, on a disk of its own, and save it when it has booted."""
-    dom0.run(f"cp --sparse=always /var/lib/pyxl-lab/disk-hda.raw {DISK}")
-    disk = shlex.quote(f'disk=["format=raw, vdev=hda, access=rw, target={DISK}"]')
-    dom0.pyxl(f"create --dm-control xenstore {CONFIG} {disk}")
-    assert announced(dom0)
-    dom0.first_tick(NAME)
-    dom0.pyxl(f"save {NAME} {FRESH}")
-    dom0.run(f"cp --sparse=always {DISK} {FRESH}.disk")
-
-
 def begin(dom0: Dom0, control: str) -> Tick:
-    """Have the guest running under a driver: the last test's, or else out of a checkpoint of one that boots once for all.
+    """Have the guest running under a driver: the last test's, or else out of its checkpoint.
 
     A test that leaves it with another front or qemu than libxl started destroys it.
     """
-    if dom0.run(f"[ -e {FRESH}.disk ]", check=False).status:
-        create(dom0)
+    if dom0.run(f"[ -d {FRESH} ]", check=False).status:
+        dom0.wake(NAME)
+        dom0.pyxl(f"save {NAME} /root/{NAME}")
+        dom0.run(f"mkdir {FRESH}; mv /root/{NAME} {FRESH}/checkpoint; cd /var/lib/pyxl-lab; cp --sparse=always {DISKS} {FRESH}")
     if dom0.domid(NAME) is not None:
         if announced(dom0) == (control == "xenstore"):
             return dom0.tick(NAME)
         dom0.pyxl(f"destroy {NAME}")
-    dom0.run(f"cp --sparse=always {FRESH}.disk {DISK}")  # a disk belongs to its memory
-    dom0.pyxl(f"restore --dm-control {control} {FRESH}")
+    dom0.run(f"cd {FRESH}; cp --sparse=always {DISKS} /var/lib/pyxl-lab; pyxl restore --dm-control {control} checkpoint")
     assert announced(dom0) == (control == "xenstore")
     return dom0.tick(NAME)
 
@@ -180,7 +169,7 @@ def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
         "echo \"given: $*\" >&2\nexec /opt/pyxl/helper/pyxl-qemu-dm \"$@\"\n"
     )
     dom0.put("/root/old/pyxl-qemu-dm", wrapper.encode(), 0o755)
-    dom0.run(f"sed 's|^device_model_override.*|device_model_override = \"/root/old/pyxl-qemu-dm\"|' {CONFIG} > /root/old.cfg")
+    dom0.run(f"(cat {CONFIG}; echo 'device_model_override = \"/root/old/pyxl-qemu-dm\"') > /root/old.cfg")
     dom0.pyxl(f"restore /root/old.cfg {FILE}")
     went_on(before, dom0.tick(NAME))
     assert "-loadvm /proc/self/fd/" in dom0.run(f"cat /var/log/xen/qemu-dm-{NAME}.log").stdout

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.xen.conftest import PLACE, Dom0
-from tests.xen.test_journey import went_on
+from tests.xen.guests.test_journey import went_on
 
 FILE = f"{PLACE}/checkpoint"
 HELPER = "LIBXL_SAVE_HELPER=/opt/pyxl/helper/pyxl-save-helper"

@@ -1,0 +1,33 @@
+"""What a run took, room by room, beside what it may take."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+#: Minutes on two idle cores, as tests/README.md has them: who adds to one takes as much away from another.  The lab's
+#: row is the wait for it, from an empty cache; the rooms without a lab run meanwhile.
+BUDGET = {
+    "tests/xen": 5.0,
+    "tests/xen/dm": 4.0,
+    "tests/xen/faults": 6.0,
+    "tests/xen/files": 2.0,
+    "tests/xen/guests": 5.0,
+    "tests/xen/host": 5.0,
+}
+REST, REST_MINUTES = "without a lab", 2.0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folder = str(Path(report.nodeid.partition("::")[0]).parent)
+                seconds[folder if folder in BUDGET else REST] += report.duration
+    terminalreporter.section("minutes")
+    for room, may_take in {REST: REST_MINUTES, **BUDGET}.items():
+        if room in seconds:
+            terminalreporter.line(f"{room:18} {seconds[room] / 60:5.1f} of {may_take:4.1f}")
+    terminalreporter.line(f"{'all':18} {sum(seconds.values()) / 60:5.1f}")
