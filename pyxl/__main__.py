@@ -6,9 +6,9 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and exit with its status, without Python's own farewell: it takes as long as its start."""
+    """Run the command line and exit with its status, without Python's own clean-up: it takes as long as its start."""
     on_interrupt = signal.getsignal(signal.SIGINT)
-    if on_interrupt is signal.default_int_handler:  # no traceback while modules come in
+    if on_interrupt is signal.default_int_handler:  # no traceback while modules are imported
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from pyxl.cli import run
 
@@ -17,7 +17,7 @@ def main() -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:  # nobody reads any more, or there is no room for it: what was done is done, but was not said
+    except OSError:  # the reader has gone, or the disk is full: the work is done, but its report was lost
         status = status or 1
     os._exit(status)
 

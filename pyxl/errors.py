@@ -28,7 +28,7 @@ import os
 class PyxlError(Exception):
     """Anything that pyxl reports as one line instead of a traceback.
 
-    ``hint`` is what the user can do next, shown on a line of its own; empty when there is nothing to say.
+    ``hint`` says what the user can do next, on a line of its own; empty when there is nothing to do.
     """
 
     exit_status = 1
@@ -46,7 +46,7 @@ class UsageError(PyxlError):
 
 
 class StreamError(PyxlError):
-    """The file is bad, at byte ``offset`` from its start; ``what`` says how, without the place."""
+    """The file is bad at byte ``offset`` from its start; ``what`` says what is wrong, without the place."""
 
     def __init__(self, message: str, offset: int, hint: str = "") -> None:
         super().__init__(f"{message} (at byte {offset})", hint)
@@ -128,7 +128,7 @@ class LabError(PyxlError):
 
 
 class LabLost(LabError):
-    """The lab's emulator or guest died under us: to be retried, neither a pass nor a failure."""
+    """The lab's emulator or guest died: retry, it is neither a pass nor a failure."""
 
     exit_status = 75
 

@@ -15,7 +15,7 @@ class _State:
 
 
 def install() -> None:
-    """From now on the first of these signals raises KeyboardInterrupt, outside of the blocks below.
+    """Have the first of these signals raise KeyboardInterrupt, outside of the blocks below.
 
     Later ones do nothing: by then the undo is under way, and an undo that is itself interrupted loses guests.
     """
@@ -25,7 +25,7 @@ def install() -> None:
 
 
 def restore_defaults() -> None:
-    """Give the signals back their usual meaning, in a child that works alone."""
+    """Restore the usual meaning of the signals, in a child that works alone."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
@@ -43,14 +43,14 @@ def _raise() -> None:
 
 
 def last_chance() -> None:
-    """Raise the interrupt that was held; one that comes later comes too late, and does nothing."""
+    """Raise an interrupt that was held; a later one comes too late and does nothing."""
     _raise()
     _State.raised = True
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let an interrupt wait until the block is done: it must not fall between a deed and the note that it is done."""
+    """Hold an interrupt until the block is done: it must not fall between a step and the note that it is done."""
     _State.held += 1
     try:
         yield
@@ -62,7 +62,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def ignored() -> Iterator[None]:
-    """Let an interrupt pass without effect: an undo that is itself undone loses guests."""
+    """Ignore an interrupt within the block: an undo that is itself interrupted loses guests."""
     _State.held += 1
     try:
         yield

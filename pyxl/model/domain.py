@@ -24,9 +24,9 @@ class DomainType(Enum):
 
 
 class DomainInfo(NamedTuple):
-    """What the hypervisor tells of one domain at one moment.
+    """What the hypervisor knows of one domain at one moment.
 
-    Memory in KiB, ``cpu_time`` in nanoseconds over all vcpus; ``shutdown_reason`` is None while it runs, and a bare
+    Memory is in KiB, ``cpu_time`` in nanoseconds over all vcpus. ``shutdown_reason`` is None while it runs, and a bare
     number for a reason that has no name here.
     """
 

@@ -1,10 +1,10 @@
 """Where Xen's tools keep things: xenstore paths and file names, as pure functions (xen-spec.md 8.1 and 9.4)."""
 
-#: Where one log a domain goes, xl's and qemu's beside ours.
+#: Where the logs of domains are: xl's, qemu's and pyxl's.
 LOG_DIRECTORY = "/var/log/xen"
 LIB_DIRECTORY = "/var/lib/xen"
 RUN_DIRECTORY = "/var/run/xen"
-#: Where the journals of operations on guests are; it outlives a reboot, as the files that they name do.
+#: Where the journals of operations on guests are; it survives a reboot, as the files that they name do.
 JOURNAL_DIRECTORY = "/var/lib/xen/pyxl"
 XL_CONF = "/etc/xen/xl.conf"
 
@@ -68,7 +68,7 @@ def domain_type(domid: int) -> str:
 
 
 def journal(uuid: str) -> str:
-    """Return the journal of whoever is at work on the guest with this uuid."""
+    """Return the journal of the operation on the guest with this uuid."""
     return f"{JOURNAL_DIRECTORY}/{uuid}"
 
 

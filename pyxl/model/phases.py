@@ -1,20 +1,20 @@
 """The phases of a save, a restore and a create, and what each owes from the moment that it is entered.
 
-One table for both who undo: the operation itself when it fails, and `pyxl recover` when its process died.
+One table serves both: the operation itself when it fails, and `pyxl recover` when its process died.
 """
 
 from enum import Enum, Flag, auto
 
 
 class Owed(Flag):
-    """What has to be undone; undone in this order: the guest first, whatever else may hang."""
+    """What has to be undone, in this order: the guest first, since everything else may hang."""
 
     NOTHING = 0
     GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
     HELPER = auto()  # a save-helper may be running: end it
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
     FILE = auto()  # a new file may stand beside its target: remove it
-    END = auto()  # nothing is undone: what was ordered for the domain is brought to its end
+    END = auto()  # nothing is undone: what was ordered for the domain is done
 
 
 class Phase(Enum):
@@ -46,7 +46,7 @@ class Phase(Enum):
 
 
 class After(Enum):
-    """What becomes of the domain at the end of an operation; the value says it to the user."""
+    """What happens to the domain at the end of an operation; the value is shown to the user."""
 
     DESTROY = "destroyed"
     RESUME = "running on"

@@ -1,6 +1,6 @@
-"""What the floors above speak to: the hypervisor, xenstore and the device model, as protocols.
+"""The hypervisor, xenstore and the device model as the floors above see them: protocols.
 
-The real ones stand in pyxl.xen and pyxl.dm, the fakes in tests/fakes; only cli/wiring.py and tests choose.
+The real ones are in pyxl.xen and pyxl.dm, the fakes in tests/fakes; only cli/wiring.py and the tests choose.
 """
 
 from collections.abc import Callable
@@ -59,10 +59,10 @@ class DeviceModel(Protocol):
     emulator_id: int
     """Which emulator's state this is, as the libxl stream numbers them."""
     version: str
-    """Its program's version, empty until it has been spoken to, or where it does not say."""
+    """The version of its program; empty before the first session, or if it gives none."""
 
     def blockers(self) -> list[str]:
-        """Return what keeps its state from being saved, in its own words; touches nothing, and answers in seconds."""
+        """Return what prevents saving its state, in its own words; touches nothing, and answers in seconds."""
 
     def stop_and_save(self) -> bytes:
         """Stop the device model and return its state."""
@@ -77,5 +77,5 @@ class DeviceModel(Protocol):
         """Have the device model report the guest pages that it writes, or stop reporting."""
 
 
-#: How to reach the device model of a domain; None where it has none.
+#: Returns the device model of a domain; None where it has none.
 OpenDm = Callable[[DomainInfo, Store], DeviceModel | None]

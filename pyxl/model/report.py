@@ -1,8 +1,8 @@
-"""What an operation tells while it runs; this one tells nobody."""
+"""What an operation reports while it runs; this class reports it to nobody."""
 
 
 class Report:
-    """Deaf to all; the command line's reports stand in pyxl.cli.progress.
+    """Drops everything; the command line's reports are in pyxl.cli.progress.
 
     ``interval`` is how often ``progress`` wants to be called, in seconds; None when it does not.
     """
@@ -16,7 +16,7 @@ class Report:
         """``done`` of about ``total`` bytes of the stream have passed."""
 
     def remark(self, text: str) -> None:
-        """Something that keeps nobody from going on, but that a person should read."""
+        """Something that a person should read, but that does not stop the operation."""
 
     def log(self, text: str) -> None:
         """A line for the domain's log."""

@@ -1,13 +1,13 @@
-"""libxenguest's CPU policies: what of this host's processor a guest may have.
+"""libxenguest's CPU policies: which features of this host's processor a guest may have.
 
-Knows how to ask; what stands in a policy is pyxl.formats.stream.cpu_policy's business.
+Knows how to ask; pyxl.formats.stream.cpu_policy knows what a policy holds.
 """
 
 import ctypes
 
 from pyxl.xen import lib
 
-#: XEN_SYSCTL_get_cpu_policy's index of the most that a guest of a kind may have.
+#: XEN_SYSCTL_get_cpu_policy's index of the most that a PV or HVM guest may have.
 _PV_MAX, _HVM_MAX = 2, 3
 #: xen_cpuid_leaf_t and xen_msr_entry_t, as a stream's records hold them.
 _LEAF_BYTES, _MSR_BYTES = 24, 16

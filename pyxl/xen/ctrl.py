@@ -63,7 +63,7 @@ class Control:
         logs = lib.load("xentoollog")
         libc = ctypes.CDLL(None)
         stderr = ctypes.c_void_p.in_dll(libc, "stderr")
-        # libxenctrl's own lines would stand on the user's screen beside ours, which say the same with the domain.
+        # libxenctrl's own lines would appear beside pyxl's errors, which say the same and name the domain.
         make = lib.declare(
             logs, ctypes.c_void_p, "xtl_createlogger_stdiostream", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint
         )
@@ -91,7 +91,7 @@ class Control:
         self._close(self._handle)
 
     def domain(self, domid: int) -> DomainInfo | None:
-        """Return what the hypervisor tells of ``domid``, None when there is no such domain."""
+        """Return what the hypervisor knows of ``domid``, None when there is no such domain."""
         raw = _DomainInfo()
         found = lib.check(self._list(self._handle, domid, 1, ctypes.byref(raw)), "xc_domain_getinfolist", domid)
         # The hypervisor answers with the first domain at or above the one asked for.

@@ -64,7 +64,7 @@ class GuestLibrary:
             raise lib.failed("xc_interface_open")
 
     def host_pages(self) -> int:
-        """Return how many pages of memory the host has at most; no guest and no table of pages has more.
+        """Return the most pages that the host's memory can have; no guest and no table of pages has more.
 
         :raise XenError: the hypervisor does not say.
         """
@@ -76,7 +76,7 @@ class GuestLibrary:
         return last.value + 1
 
     def save(self, fd: int, domid: int, flags: int, callbacks: SaveCallbacks, stream_type: int, back_fd: int) -> int:
-        """Stream a domain to ``fd``; return libxc's result, with the reason of a failure left in errno."""
+        """Stream a domain to ``fd``; return libxc's result; errno has the reason of a failure."""
         function = lib.declare(
             self._guest, ctypes.c_int, "xc_domain_save", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32,
             ctypes.c_uint32, ctypes.POINTER(SaveCallbacks), ctypes.c_int, ctypes.c_int,

@@ -1,4 +1,4 @@
-"""This Xen host as one object: libxenctrl for questions, libxl for deeds, each opened when first needed."""
+"""This Xen host as one object: libxenctrl answers questions, libxl acts; each is opened when first needed."""
 
 import os
 from functools import cached_property

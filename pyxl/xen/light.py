@@ -17,7 +17,7 @@ from pyxl.xen import lib
 _CONFIG_BYTES = 64 << 10
 _PARAMS_BYTES = 256
 _STREAM_VERSION_OFFSET = 4
-#: libxl may reap only its own children, always: Python has children too.
+#: libxl must reap only its own children: Python has children too.
 _SELECTIVE_REAP = 3
 
 XTL_DEBUG, XTL_INFO = 1, 5
@@ -78,18 +78,18 @@ class Libxl:
         lib.declare(self._library, None, "libxl_postfork_child_noexec", ctypes.c_void_p)(self._ctx)
 
     def config_json(self, domid: int) -> str:
-        """Return a living domain's config as libxl would save it: name, uuid, vcpus, memory and devices of now."""
+        """Return a living domain's config as libxl would save it, with its present name, vcpus, memory and devices."""
         with self._config() as config:
             self._call("libxl_retrieve_domain_configuration", domid, config, None, domid=domid)
             return self._to_json(config)
 
     def normalise(self, config_json: str) -> str:
-        """Return a config as libxl understands it; what it does not know or mistypes falls out."""
+        """Return a config as libxl understands it; it drops members that are unknown or of a wrong type."""
         with self._config(config_json) as config:
             return self._to_json(config)
 
     def create(self, config_json: str) -> int:
-        """Build a domain, leave it paused, and return its domid; libxl destroys it again when it fails."""
+        """Build a domain, leave it paused, and return its domid; when libxl fails, it destroys the domain."""
         domid = ctypes.c_uint32()
         with self._config(config_json) as config:
             self._call("libxl_domain_create_new", config, ctypes.byref(domid), None, None)
@@ -146,7 +146,7 @@ class Libxl:
             raise XenError(name, 0, domid, detail=self._failure(code))
 
     def _failure(self, code: int) -> str:
-        """Return libxl's code in words, with what its log says of the reason."""
+        """Return libxl's code in words, with the reason that its log gives."""
         os.lseek(self._log_fd, self._log_start, os.SEEK_SET)
         text = b""
         while chunk := os.read(self._log_fd, 1 << 16):

@@ -23,9 +23,9 @@ DEADLINE = 10.0
 
 
 class _Connection(UnixSocketConnection):  # type: ignore[misc]
-    """Sends each packet in one call, so that no signal falls between its two halves, as it may between pyxs' two calls.
+    """Sends each packet in one call; pyxs makes two, and a signal may fall between them.
 
-    Half a packet makes nonsense of all that follow, and xenstored of Xen 4.17 does not outlive that.
+    Half a packet garbles all that follow it, and xenstored of Xen 4.17 dies of that.
     """
 
     def send(self, packet: Packet) -> None:
@@ -39,7 +39,7 @@ class _Connection(UnixSocketConnection):  # type: ignore[misc]
 
 
 class _Client(pyxs.Client):  # type: ignore[misc]
-    """A pyxs client whose requests end at a deadline; ``lost`` says that one did, and that it is of no more use."""
+    """A pyxs client whose requests end at a deadline; ``lost`` says that one did: the client is then of no more use."""
 
     lost = False
 
@@ -62,7 +62,7 @@ class _Client(pyxs.Client):  # type: ignore[misc]
 
 
 class Watch:
-    """A watch on some paths; ``wait`` says that something may have changed, and the caller reads again."""
+    """A watch on some paths; after ``wait`` something may have changed, and the caller reads again."""
 
     def __init__(self, monitor: pyxs.Monitor) -> None:
         self._events = monitor.events
@@ -90,7 +90,7 @@ class Store:
 
     @property
     def _client(self) -> _Client:
-        """The connection; a new one after xenstored has fallen silent, since it may have been started anew."""
+        """The connection; a new one after xenstored has not answered, since it may have been restarted."""
         if self._connection.lost:
             self._connection = _connected()
         return self._connection
@@ -140,7 +140,7 @@ class Store:
             raise
 
     def together(self, body: Callable[[], T]) -> T:
-        """Run ``body`` as one transaction and return its result; again, when somebody else wrote there meanwhile.
+        """Run ``body`` as one transaction and return its result; run it again if somebody else wrote there meanwhile.
 
         An exception in ``body`` undoes what it wrote.
         """

@@ -1,6 +1,6 @@
-"""Who else is at work on this host's domains, out of /proc: xl, standing toolstacks, save-helpers.
+"""The other processes that work on this host's domains, from /proc: xl, daemons, save-helpers.
 
-Knows processes by their words; does not know domains, nor what any of these ought to be doing.
+Knows processes by their command lines; does not know domains, nor what a process should be doing.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ HELPERS = ("pyxl-save-helper", "libxl-save-helper")
 STANDING = ("libvirtd", "virtxend", "xenopsd")
 SAVING = ("save", "migrate", "remus")
 BUILDING = ("create", "restore", "migrate-receive")
-#: Where the toolstack of a save-helper is not its parent any more: processes that take in orphans.
+#: Processes that adopt orphans: a save-helper with such a parent has lost its toolstack.
 _ADOPTERS = ("init", "systemd")
 
 
@@ -24,9 +24,9 @@ class Helper(NamedTuple):
 
 
 class Xl(NamedTuple):
-    """An xl that saves or builds; ``guest`` is the name of the one that it watches, empty while it is with no guest.
+    """An xl that saves or builds; ``guest`` is the name of the guest that it watches, empty while it watches none.
 
-    An xl that has built a guest stays as its monitor, under the words that it was called with.
+    An xl that has built a guest stays as its monitor, with the command line that it was started with.
     """
 
     pid: int
@@ -55,7 +55,7 @@ class Toolstacks(NamedTuple):
 
 
 def look(proc: Path = Path("/proc")) -> Toolstacks:
-    """Return who is at work now."""
+    """Return which toolstacks and save-helpers run now."""
     found = Toolstacks([], [], [])
     for process in proc.iterdir():
         words = _words(process) if process.name.isdigit() else []
@@ -80,7 +80,7 @@ def is_helper(pid: int, domid: int) -> bool:
 
 
 def helped(words: list[str]) -> int:
-    """Return the domid that a save-helper is called for, 0 when the words are not one's."""
+    """Return the domid that a save-helper was started for, 0 when the words are not a save-helper's."""
     for mode in ("--save-domain", "--restore-domain"):
         if mode in words and any(Path(word).name in HELPERS for word in words[: words.index(mode)]):
             arguments = words[words.index(mode) + 1 :]
