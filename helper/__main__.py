@@ -35,7 +35,7 @@ def main() -> None:
     except (IndexError, KeyError, ValueError):
         print(USAGE, file=sys.stderr)
         sys.exit(2)
-    # A Ctrl-C goes to the whole foreground group; what it means is the toolstack's to decide.
+    # A Ctrl-C goes to the whole foreground group; the toolstack decides what it means.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     confine.keep_only(numbers[0], numbers[1])
     if not confine.end_with_parent():
@@ -53,7 +53,7 @@ def main() -> None:
     else:
         result = restore(library, toolstack, *numbers)
     toolstack.send("complete", result, ctypes.get_errno() if result else 0)
-    # The interpreter's own farewell costs start-up's like again, and there is nothing left to flush.
+    # The interpreter's own exit takes as long as its start, and there is nothing left to flush.
     os._exit(0)
 
 
@@ -61,7 +61,7 @@ def save(
     library: guest.GuestLibrary, toolstack: callbacks.Toolstack,
     io_fd: int, recv_fd: int, domid: int, xc_flags: int, cb_flags: int, stream_type: int,
 ) -> int:  # fmt: skip
-    """Stream ``domid`` to ``io_fd`` and return libxc's result; SIGTERM ends it with libxc's own clean-up."""
+    """Stream ``domid`` to ``io_fd`` and return libxc's result; on SIGTERM libxc cleans up and returns."""
     cut_stream_on_sigterm(io_fd)
     calls = callbacks.for_save(toolstack, cb_flags)
     return library.save(io_fd, domid, xc_flags, calls, stream_type, recv_fd)

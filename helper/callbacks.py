@@ -23,7 +23,7 @@ class Toolstack:
     def send(self, name: str, *values: Value) -> int:
         """Send a message and return the toolstack's reply, 0 for messages that have none.
 
-        Ends the process when the toolstack has gone: there is nobody left to report to.
+        Ends the process when the toolstack has gone: nobody is left to report to.
         """
         try:
             os.write(self._out, encode(name, *values))

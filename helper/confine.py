@@ -1,4 +1,4 @@
-"""What a process gives up before it touches a stream: a checkpoint is read by a large C library, as root, or converted.
+"""What a process gives up before it touches a stream, which anybody may have made.
 
 Calls libc through ctypes, which is loaded anyway.  Does not know what is saved or restored.
 """
@@ -10,7 +10,7 @@ import os
 PARENT = "PYXL_SAVE_HELPER_PARENT"
 #: Address space that any save (155 MiB measured) or restore (24 MiB, and a record of up to 128 MiB) can need.
 BASE_BYTES = 512 << 20
-#: And for each page of the host: three bitmaps, and for PV guests Xen's and the guest's own tables of pages.
+#: For each page of the host: three bitmaps, and for PV guests Xen's and the guest's own tables of pages.
 BYTES_PER_PAGE = 32
 
 _SIGTERM = 15
@@ -25,9 +25,9 @@ _FDS_END = 1 << 20
 
 
 def keep_only(*fds: int) -> None:
-    """Close every descriptor but the standard ones and ``fds``, and take on no new rights from here on.
+    """Close every descriptor but the standard ones and ``fds``, and refuse new privileges from here on.
 
-    A core of this process would hold the guest's memory, and so would what a debugger of another user sees.
+    A core of this process would hold the guest's memory, and a debugger of another user would see it.
     """
     start = 3
     # os.closerange takes a negative end for "all of them".
@@ -41,7 +41,7 @@ def keep_only(*fds: int) -> None:
 
 
 def end_with_parent() -> bool:
-    """Have SIGTERM sent when the toolstack ends, where it asked for that; return False when it has ended already."""
+    """Have SIGTERM sent when the toolstack ends, if it asked for that; return False if it has ended already."""
     if PARENT not in os.environ:
         return True
     _prctl(_SET_PDEATHSIG, _SIGTERM)
@@ -57,9 +57,9 @@ def limit(host_pages: int) -> None:
 
 
 def become_nobody(most: int) -> None:
-    """Give up root and all that it may, and bound the address space: for a process that has all it needs.
+    """Give up root and its rights, and bound the address space: for a process that needs nothing more.
 
-    It must come before ``end_with_parent``: with the user the kernel forgets the signal.
+    Call it before ``end_with_parent``: the kernel drops that signal when the user changes.
     """
     if os.geteuid() == 0:
         os.setgroups([])
@@ -70,7 +70,7 @@ def become_nobody(most: int) -> None:
 
 
 def _limit(resource: int, most: int) -> None:
-    """Bound a resource, for good; a lower bound that is set already stays."""
+    """Bound a resource for good; a lower bound that is already set stays."""
     bounds = (ctypes.c_uint64 * 2)()
     _call("getrlimit", resource, bounds)
     lowest = min(bounds[0], bounds[1], most)

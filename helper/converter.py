@@ -1,7 +1,7 @@
 """pyxl-convert-legacy: a filter from a legacy stream to a v2 stream, for a restore.
 
-A file that anybody may have made is read here, so the process has nothing else: no descriptors but the standard ones,
-no rights, little memory.  What is wrong is said on standard error: a line, and a second one with what to do.
+It reads a file that anybody may have made, so it keeps nothing: no descriptors but the standard ones, no rights, little
+memory.  A fault goes to standard error: a line that says what is wrong, and a second one that says what to do.
 """
 
 import os
@@ -39,7 +39,7 @@ def main() -> None:
                 left = left[os.write(OUT, left) :]
         source.end()
     except BrokenPipeError:
-        sys.exit(1)  # who reads has given up, and says why
+        sys.exit(1)  # the reader has given up, and says why
     except StreamError as error:
         os.write(ERR, f"{error}\n{error.hint}".encode())
         sys.exit(1)
