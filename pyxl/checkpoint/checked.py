@@ -1,10 +1,10 @@
-"""A checkpoint in the reading whose sums are checked meanwhile: a file by a second reader, a pipe in passing.
+"""A checkpoint that is restored while its sums are checked: a file by a second reader, a pipe as it passes.
 
-Both kinds have the same methods: who restores need not know which it is.  libxl reads from ``fd``; where the file turns
-out to be bad it meets the end of the file there, and ``check`` and ``result`` raise why.
+Both kinds have the same methods: a restore need not know which it has.  libxl reads from ``fd``; where the file is bad,
+libxl sees its end, and ``check`` and ``result`` raise the reason.
 
-libxl's own header and LIBXC_CONTEXT it always meets whole: where a stream is bad or ends before its memory, libxl 4.17
-calls a function that is not there yet, and the process dies.
+libxl always sees its own header and LIBXC_CONTEXT whole: where a stream is bad or ends before its memory, libxl 4.17
+calls a function that is not set yet, and the process dies.
 """
 
 import os
@@ -25,8 +25,8 @@ _LOOK_SECONDS = 0.05
 class CheckedFile:
     """A file whose framing, trailer and header are right; all blocks are checked from ``start`` on.
 
-    Each is checked right behind libxl, while the page cache still has it: what somebody writes over before libxl comes
-    to it is seen, too.  ``trailer`` is None where xl wrote the file: then there is nothing to check them with.
+    Each is checked right after libxl has read it, while the page cache still has it: that also finds what somebody
+    overwrites before libxl comes to it.  ``trailer`` is None where xl wrote the file: then there are no sums.
 
     :raise StreamError: the file is bad as far as that is known without reading all of it.
     """
@@ -47,17 +47,17 @@ class CheckedFile:
         os.lseek(self.fd, header.size, os.SEEK_SET)
 
     def start(self) -> None:
-        """Begin to check, now that libxl begins to read."""
+        """Begin to check; libxl begins to read now."""
         self._worker.start()
 
     def passed(self) -> int:
-        """Return how many bytes of the file libxl and the save-helper are past."""
+        """Return how many bytes of the file libxl and the save-helper have read."""
         return os.lseek(self.fd, 0, os.SEEK_CUR)
 
     def cut(self) -> bool:
-        """Have whoever reads the stream meet its end at once: the offset is shared with all of them.
+        """Have all readers of the stream see its end at once: they share the offset.
 
-        Return False, with nothing done, while libxl is not at the memory yet.
+        Return False and do nothing while libxl has not come to the memory.
         """
         if self.passed() < self._memory:
             return False
@@ -69,7 +69,7 @@ class CheckedFile:
         self._worker.check()
 
     def result(self) -> None:
-        """Wait until all was checked, at full speed.
+        """Wait until all is checked, at full speed.
 
         :raise StreamError: the file is bad.
         """
@@ -102,7 +102,7 @@ class CheckedFile:
 class CheckedPipe:
     """A pipe that passes a stream on to libxl up to its END, and checks it when the trailer has come.
 
-    Nothing is known of it before that but its header.  ``trailer`` is None until then, and where xl wrote the stream.
+    Before that only its header is known.  ``trailer`` is None until then, and where xl wrote the stream.
     """
 
     size = 0
@@ -118,7 +118,7 @@ class CheckedPipe:
         self._worker = Worker(self._pass_on, self.cut)
 
     def start(self) -> None:
-        """Begin to pass the stream on, as soon as it has come to its memory.
+        """Wait until the stream has come to its memory, then begin to pass it on.
 
         :raise StreamError: it is bad before that.
         """
@@ -127,11 +127,11 @@ class CheckedPipe:
         self._worker.start()
 
     def passed(self) -> int:
-        """Return how many bytes of the stream have come so far."""
+        """Return how many bytes of the stream have come."""
         return self._source.offset
 
     def cut(self) -> bool:
-        """Have whoever reads the stream meet its end; what still comes is not passed on."""
+        """Have the reader of the stream see its end; what still comes is not passed on."""
         # In place, so that nothing else gets the number while the thread uses it.
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(nowhere, self._to_libxl, inheritable=False)
@@ -143,7 +143,7 @@ class CheckedPipe:
         self._worker.check()
 
     def result(self) -> None:
-        """Wait until the pipe has ended, and all was checked.
+        """Wait until the pipe has ended and all is checked.
 
         :raise StreamError: the stream is bad.
         """
@@ -151,7 +151,7 @@ class CheckedPipe:
         self._worker.check()
 
     def close(self) -> None:
-        """Stop passing on, but hardly wait for a sender that is silent; harmless when done twice."""
+        """Stop passing on, and wait only briefly for a silent sender; harmless when done twice."""
         if self.fd < 0:
             return
         os.close(self.fd)
@@ -182,7 +182,7 @@ class CheckedPipe:
 
 
 def checked(source: Source, header: XlHeader) -> CheckedFile | CheckedPipe:
-    """Return a checkpoint whose header was just read from ``source``, for restoring with its sums checked.
+    """Return a checkpoint, whose header was just read from ``source``, for a restore that checks its sums.
 
     :raise StreamError: it is a file, and bad as far as that is known without reading all of it.
     """
@@ -192,7 +192,7 @@ def checked(source: Source, header: XlHeader) -> CheckedFile | CheckedPipe:
 def behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
     """Return the trailer behind END, None where xl wrote the file.
 
-    :raise StreamError: there is no whole one where it was promised, or anything else.
+    :raise StreamError: there is no whole one where it was promised, or something else follows END.
     """
     found = trailer.parse(source.take, end) if header.has_trailer else None
     source.expect_end(found is not None)

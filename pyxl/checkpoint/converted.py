@@ -1,7 +1,7 @@
-"""A legacy checkpoint in the reading: a process of its own makes a v2 stream of it, which libxl reads from a pipe.
+"""A legacy checkpoint that is restored: a process of its own converts it to a v2 stream, which libxl reads from a pipe.
 
-It has the methods of the checked kinds (checked.py): who restores need not know which it is.  Looking over a file
-before that is done here, by the heads of its chunks.
+It has the methods of the kinds in checked.py: a restore need not know which it has.  The check of a file before that is
+also here, by the heads of its chunks.
 """
 
 import os
@@ -14,15 +14,15 @@ from pyxl.errors import BadRecord, PyxlError
 from pyxl.formats.legacy.convert import convert
 from pyxl.formats.stream.trailer import Trailer
 
-#: What the process may say of its failure, in bytes.
+#: Bytes that the process may write about its failure.
 _SAID = 4096
 
 
 class ConvertedStream:
-    """What ``program`` makes of the legacy stream at byte ``offset`` of ``source``, once it was started.
+    """The v2 stream that ``program`` makes of the legacy stream at byte ``offset`` of ``source``, from ``start`` on.
 
-    libxl reads from ``fd``; where the stream turns out to be bad it meets the end there, and ``check`` and ``result``
-    raise why.  There are no checksums.
+    libxl reads from ``fd``; where the stream is bad, libxl sees its end, and ``check`` and ``result`` raise the reason.
+    There are no checksums.
     """
 
     trailer: Trailer | None = None
@@ -39,7 +39,7 @@ class ConvertedStream:
             os.lseek(source.fd, offset, os.SEEK_SET)
 
     def start(self) -> None:
-        """Begin to convert, and wait for the beginning of what libxl is to read: without one its process dies.
+        """Begin to convert, and wait for the first bytes that libxl is to read: without any its process dies.
 
         :raise PyxlError: there is none.
         """
@@ -48,7 +48,7 @@ class ConvertedStream:
             (os.POSIX_SPAWN_DUP2, self._to_libxl, 1),
             (os.POSIX_SPAWN_DUP2, self._to_us, 2),
         ]
-        # In a process group of its own a Ctrl-C does not reach it: it ends when the restore says so, or is gone.
+        # In a process group of its own a Ctrl-C does not reach it: it ends when the restore says so or ends itself.
         environment = {**os.environ, "PYXL_SAVE_HELPER_PARENT": str(os.getpid())}
         self._pid = os.posix_spawn(self._argv[0], self._argv, environment, file_actions=actions, setpgroup=0)
         self._close_ends()
@@ -59,11 +59,11 @@ class ConvertedStream:
             self.result()
 
     def passed(self) -> int:
-        """Return how many bytes of the file were converted; 0 of a pipe."""
+        """Return how many bytes of the file are converted; 0 for a pipe."""
         return os.lseek(self._source.fd, 0, os.SEEK_CUR) if self._source.seekable else 0
 
     def cut(self) -> bool:
-        """Have whoever reads the stream meet its end at once."""
+        """Have the reader of the stream see its end at once."""
         self._close_ends()
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
@@ -71,11 +71,11 @@ class ConvertedStream:
         return True
 
     def check(self) -> None:
-        """Raise what was found so far, if something was: it is said before the stream ends."""
+        """Raise what the converter has reported so far, if anything: it reports before the stream ends."""
         try:
             said = os.read(self._said, _SAID).decode(errors="replace")
         except BlockingIOError:
-            return  # it is at work
+            return  # it is still working
         if said.startswith("Traceback"):
             raise PyxlError(f"the converter failed: {said.splitlines()[-1]}")
         if said:
@@ -83,7 +83,7 @@ class ConvertedStream:
             raise PyxlError(what, hint.strip())
 
     def result(self) -> None:
-        """Wait until all was converted.
+        """Wait until all is converted.
 
         :raise PyxlError: the stream is bad.
         """
@@ -114,7 +114,7 @@ class ConvertedStream:
 
 
 class _Looking(Source):
-    """A file of which all is read but the pages."""
+    """Reads all of a file but its pages."""
 
     def pages(self, length: int) -> memoryview:
         self.skip(length)
@@ -127,9 +127,9 @@ class _Looking(Source):
 
 
 def look_over(fd: int, offset: int, skip_device_state: bool) -> None:
-    """Find out whether a legacy stream at byte ``offset`` of a file can be converted, without reading its pages.
+    """Check that a legacy stream at byte ``offset`` of a file can be converted, without reading its pages.
 
-    ``fd``'s own offset is at the file's start afterwards.
+    Leaves ``fd``'s own offset at the file's start.
 
     :raise StreamError: as ``convert`` does, or something follows the stream.
     """

@@ -1,4 +1,4 @@
-"""A legacy stream as it comes, from a file or a pipe alike: each byte is read once.
+"""A legacy stream read once, from a file or a pipe alike.
 
 Imports next to nothing: the process that converts for a restore starts with it.
 """
@@ -8,12 +8,12 @@ import stat
 
 from pyxl.errors import BadRecord, TruncatedStream
 
-#: Bytes that are read at once where nobody wants them, and the most page data that anybody asks for: 1024 pages.
+#: Bytes that are skipped at once, and the most page data that anybody asks for: 1024 pages.
 CHUNK = 4 << 20
 
 
 class Inflow:
-    """Exact reads from ``fd``, which stands at byte ``offset`` of the file; pages go into one buffer."""
+    """Reads exact bytes from ``fd``, which is at byte ``offset`` of the file; pages go into one buffer."""
 
     def __init__(self, fd: int, offset: int) -> None:
         self.offset = offset
@@ -63,7 +63,7 @@ class Inflow:
         return b"".join(parts)
 
     def end(self) -> None:
-        """Make sure that nothing follows; a block device goes on with what was there before.
+        """Check that nothing follows; a block device goes on with its old content.
 
         :raise BadRecord: something does.
         """

@@ -1,7 +1,7 @@
-"""The journal of an operation on a guest: its lock while the process lives, what it owes when the process died.
+"""The journal of an operation on a guest: a lock while its process lives, a note of what it owes when the process died.
 
-One file a guest, named by its uuid, locked with flock by the process at work.  Each line is a JSON object of facts, a
-later one wins: a line that a dying process left unfinished costs that line alone.
+One file for each guest, named by its uuid, which the working process locks with flock.  Each line is a JSON object of
+facts; a later one wins, so an unfinished line of a dying process costs only that line.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from pyxl.model.phases import Phase
 
 #: A journal is some ten lines; more than this was not written by pyxl.
 _MAX_BYTES = 1 << 20
-#: Seconds for which a lock may be held by somebody who only looks, or has not written yet who he is.
+#: Seconds that a process may hold a lock only to look, or before it has written its entry.
 _MOMENT = 1.0
 
 
 class Entry(NamedTuple):
-    """What one operation has noted of itself.
+    """What one operation has noted about itself.
 
     ``domid`` is 0 while a restore or create does not know it; ``target`` is the file of a save, all links followed;
-    ``after`` is what becomes of the domain at the end; ``since`` is in seconds since 1970.
+    ``after`` is what happens to the domain at the end; ``since`` is in seconds since 1970.
     """
 
     operation: str
@@ -42,13 +42,13 @@ class Entry(NamedTuple):
     after: str = ""
 
     def says(self) -> str:
-        """Return who is at it, for a message: `save of "web1" (pid 4711, since 22:14:03)`."""
+        """Return which operation it is, for a message: `save of "web1" (pid 4711, since 22:14:03)`."""
         since = time.strftime("%H:%M:%S", time.localtime(self.since))
         return f'{self.operation} of "{self.name}" (pid {self.pid}, since {since})'
 
 
 class Busy(PyxlError):
-    """Another operation on the guest is in progress; ``entry`` is what it has noted of itself."""
+    """Another operation on the guest is in progress; ``entry`` is what it has noted."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(f"a {entry.says()} is in progress", "Wait until it is done, or interrupt it.")
@@ -58,8 +58,8 @@ class Busy(PyxlError):
 class Journal:
     """The journal of one guest, held by this process until ``close``.
 
-    ``left`` is what an operation that died has noted, None where none did: until ``begin`` is called it stays noted,
-    since what it owes comes before anything else that is done to the guest.
+    ``left`` is what an operation that died has noted, None where none did.  It stays in the journal until ``begin``,
+    since what it owes must be done before anything else is done to the guest.
 
     :raise Busy: another process holds it.
     :raise OSError: the journal's directory cannot be written to.
@@ -82,7 +82,7 @@ class Journal:
         self.close()
 
     def begin(self) -> None:
-        """Note this operation, in place of one that died and now owes nothing more."""
+        """Note this operation in place of one that died and owes nothing more."""
         os.ftruncate(self._fd, 0)
         self.left = None
         self._append(self.entry._asdict())
@@ -93,7 +93,7 @@ class Journal:
         self._append(facts)
 
     def sync(self) -> None:
-        """Wait until what was noted so far is on the disk: a host that loses power keeps the files that it tells of."""
+        """Wait until all notes are on the disk: a host that loses power keeps the files that they name."""
         os.fsync(self._fd)
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -102,7 +102,7 @@ class Journal:
             os.close(directory)
 
     def close(self) -> None:
-        """Owe nothing more and let the guest go; what one that died has noted stays until ``begin``.
+        """Owe nothing more and release the guest; the notes of an operation that died stay until ``begin``.
 
         Harmless when done twice.
         """
@@ -112,7 +112,7 @@ class Journal:
             self.leave()
 
     def leave(self) -> None:
-        """Let the guest go with what is still owed, as if this process had died."""
+        """Release the guest and keep the notes of what is owed, as if this process had died."""
         os.close(self._fd)
         self._fd = -1
 
@@ -121,7 +121,7 @@ class Journal:
 
 
 def holder(uuid: str, directory: Path | None = None) -> Entry | None:
-    """Return what the process at work on a guest has noted, None when nobody is."""
+    """Return what the process that works on a guest has noted, None when none does."""
     try:
         os.close(_locked((directory or Path(paths.JOURNAL_DIRECTORY)) / uuid, create=False))
     except Busy as busy:
@@ -132,7 +132,7 @@ def holder(uuid: str, directory: Path | None = None) -> Entry | None:
 
 
 def dead(directory: Path | None = None) -> Iterator[Entry]:
-    """Yield what operations whose process has died have noted."""
+    """Yield the entries of operations whose process has died."""
     directory = directory or Path(paths.JOURNAL_DIRECTORY)
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         with contextlib.suppress(Busy, OSError):
@@ -148,7 +148,7 @@ def dead(directory: Path | None = None) -> Iterator[Entry]:
 
 
 def _locked(path: Path, *, create: bool) -> int:
-    """Return a descriptor of the journal at ``path``, locked and still of that name.
+    """Return a descriptor of the journal at ``path``, locked and still under that name.
 
     :raise Busy: another process has it locked.
     """
@@ -166,13 +166,13 @@ def _locked(path: Path, *, create: bool) -> int:
                 time.sleep(0.01)
                 continue
             raise Busy(entry or Entry("operation", path.name, "", 0, int(time.time()))) from None
-        if os.fstat(fd).st_nlink:  # a holder that is done removes the name: then this one is nobody's lock
+        if os.fstat(fd).st_nlink:  # a holder that is done removes the name: then this file locks nothing
             return fd
         os.close(fd)
 
 
 def _read(fd: int) -> Entry | None:
-    """Return what stands in a journal, None where no whole entry does."""
+    """Return the entry in a journal, None where there is no whole one."""
     facts: dict[str, str | int] = {}
     for line in os.pread(fd, _MAX_BYTES, 0).splitlines():
         with contextlib.suppress(ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What a restore and a conversion of a legacy checkpoint find out, before anything is built or written."""
+"""The checks of a legacy checkpoint before a restore builds anything or a conversion writes anything."""
 
 from pyxl.checkpoint.converted import look_over
 from pyxl.checkpoint.source import Source
@@ -8,9 +8,9 @@ from pyxl.formats.stream.xl_header import XlHeader
 
 
 def admit(source: Source, header: XlHeader, skip_device_state: bool) -> XlHeader:
-    """Return a legacy checkpoint's header with the config that goes with the new stream.
+    """Check a legacy checkpoint and return its header, with the config that goes with the new stream.
 
-    Of a file the whole framing is right by then; of a pipe nothing is known but its header.
+    Checks the whole framing of a file, but only the header of a pipe.
 
     :raise StreamError: the file is bad, or its device state is qemu-traditional's and not skipped.
     """

@@ -1,6 +1,6 @@
 """A checkpoint file in the making: beside its target, private, and durable before it takes the target's name.
 
-Its directory is opened once and everything happens in it: nobody can put another directory in its place meanwhile.
+Its directory is opened once, and everything happens in it: nobody can replace the directory meanwhile.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ class NameNotDurable(OSError):
 
 
 class NewFile:
-    """A new file that becomes ``target`` only at ``commit``; left without one, nothing of it stays.
+    """A new file that becomes ``target`` only at ``commit``; without a commit nothing of it stays.
 
-    A link keeps pointing where it points: the file behind it is what gets replaced.  A target that exists and is no
-    regular file (a pipe, a device), or that is a descriptor (standard output), is written to directly.  ``fd`` is
-    unbuffered: the save-helper writes on at its offset.  ``temporary`` is where the file is until it has its name;
+    A link stays: the file behind it is replaced.  A target that exists and is no regular file (a pipe, a device), or
+    that is a descriptor (standard output), is written to directly.  ``fd`` is unbuffered: the save-helper goes on
+    writing at its offset.  ``temporary`` is where the file is until it has its name;
     ``committed`` says that it has.
 
     :raise OSError: the target or its directory cannot be written to.
@@ -68,7 +68,7 @@ class NewFile:
             view = view[os.write(self.fd, view) :]
 
     def size(self) -> int:
-        """Return how many bytes were written so far, by this process or by one that shares the fd; 0 on a pipe."""
+        """Return how many bytes this process, or one that shares the fd, has written; 0 on a pipe."""
         return os.lseek(self.fd, 0, os.SEEK_CUR) - self._start if self._is_file else 0
 
     def start_writeback(self, start: int, end: int) -> None:

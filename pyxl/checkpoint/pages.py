@@ -1,6 +1,6 @@
-"""Where the pages of a guest stand in its checkpoint, found without reading any.
+"""Where in a checkpoint each page of the guest is, found without reading any page.
 
-Knows what PAGE_DATA records say of their pages; does not know what stands in a page.
+Knows what PAGE_DATA records say about their pages; does not know what is in a page.
 """
 
 import struct
@@ -16,12 +16,12 @@ from pyxl.formats.stream.walk import Element
 
 #: Words that are looked at together: libxc writes a record for every 1024.
 _PIECE = 1024
-#: Pages of a chunk of the index: a divisor of that, so that a chunk of a guest without holes is one number.
+#: Pages in a chunk of the index: a divisor of _PIECE, so that a chunk without holes is one number.
 _CHUNK = 128
 
 
 class Run(NamedTuple):
-    """``pages`` pages from ``gfn`` on, one behind the other from byte ``offset`` of the file on."""
+    """``pages`` pages from ``gfn`` on, which follow one another from byte ``offset`` of the file on."""
 
     gfn: int
     pages: int
@@ -31,7 +31,7 @@ class Run(NamedTuple):
 def runs(source: Source, element: Element) -> Iterator[Run]:
     """Yield the pages that a PAGE_DATA record has.
 
-    :raise BadRecord: it says of its pages what cannot be.
+    :raise BadRecord: what it says about its pages is impossible.
     :raise TruncatedStream: the file ends within it.
     """
     if element.end > source.size:
@@ -73,18 +73,18 @@ def _runs(words: tuple[int, ...], offset: int) -> Iterator[tuple[int, int]]:
 
 
 class PageIndex:
-    """Where each page of a guest stands, the last time that the stream has it.
+    """Where the last copy of each page of a guest is in the file.
 
     Takes about 140 bytes for 128 pages that came in one piece, and 1.2 KiB for 128 that did not: from 30 MiB to 250 MiB
     for a guest of 100 GiB.
     """
 
     def __init__(self) -> None:
-        # The offset of 128 pages that stand together, or one offset for each, 0 for none.
+        # The offset of 128 pages that are together, or one offset for each, 0 for none.
         self._chunks: dict[int, int | array[int]] = {}
 
     def add(self, run: Run) -> None:
-        """Take pages that come later in the stream than all before them."""
+        """Add pages; they come later in the stream than all that were added before."""
         gfn, left, offset = run
         while left:
             number, inside = divmod(gfn, _CHUNK)
@@ -98,7 +98,7 @@ class PageIndex:
             gfn, left, offset = gfn + count, left - count, offset + count * PAGE_SIZE
 
     def offset(self, gfn: int) -> int | None:
-        """Return where a page stands, None where the stream does not have it."""
+        """Return where a page is, None where the stream does not have it."""
         return self._offsets(gfn // _CHUNK)[gfn % _CHUNK] or None
 
     def runs(self) -> Iterator[Run]:

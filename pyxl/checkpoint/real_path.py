@@ -1,6 +1,6 @@
 """Walk to a file so that nobody else chooses where the walk ends: each directory is opened in the one before it.
 
-A symbolic link is followed where root or this user made it, and nobody else could have put it there or can replace it.
+A symbolic link is followed only if root or this user made it, and nobody else could have made or can replace it.
 """
 
 import errno
@@ -18,7 +18,7 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 def open_directory(path: Path) -> tuple[int, Path]:
     """Follow ``path`` to its last component, which may be missing and is no link.
 
-    Returns a descriptor of the directory that it is in, and its path without links.
+    Returns a descriptor of its directory, and its path without links.
 
     :raise PyxlError: a link on the way is not to be trusted, or the path names no file.
     :raise OSError: a directory on the way is missing or may not be entered.
@@ -40,7 +40,7 @@ def open_directory(path: Path) -> tuple[int, Path]:
             elif left or name == "..":
                 fd, where = _step(fd, name), where.parent if name == ".." else where / name
             else:
-                # The walk needs the right to pass through, its end the right to be read: fsync takes no O_PATH.
+                # O_PATH is enough for the walk, but fsync needs a directory that is open for reading.
                 return _step(fd, ".", os.O_RDONLY), where / name
         raise PyxlError(f"{path} is a directory")
     except BaseException:
@@ -62,7 +62,7 @@ def _open(name: str, flags: int = os.O_PATH, directory: int | None = None) -> in
 
 
 def _step(fd: int, name: str, flags: int = os.O_PATH) -> int:
-    """Open a directory as seen from ``fd``, and close that."""
+    """Open a directory relative to ``fd``, and close ``fd``."""
     there = _open(name, flags, fd)
     os.close(fd)
     return there

@@ -1,4 +1,4 @@
-"""A checkpoint file to restore from, read without moving the offset that libxl will start at."""
+"""A checkpoint to read, without moving the offset that libxl will start at."""
 
 import os
 import stat
@@ -14,8 +14,8 @@ from pyxl.formats.stream import trailer
 class Source:
     """Exact reads at a position of its own.
 
-    On a file that can seek, ``fd``'s offset stays put; on a pipe each byte taken is gone, so nothing is taken twice:
-    ``sums`` are of all that was taken from one.
+    On a file that can seek, ``fd``'s offset does not move.  On a pipe each byte can be taken only once; ``sums`` covers
+    all that was taken from it.
     """
 
     def __init__(self, fd: int) -> None:
@@ -47,11 +47,11 @@ class Source:
         return b"".join(parts)
 
     def peek(self, length: int) -> bytes:
-        """Return up to ``length`` of the next bytes, none only at the end; a file keeps them to be taken."""
+        """Return up to ``length`` of the next bytes, none only at the end; on a file they can still be taken."""
         return os.pread(self.fd, length, self.offset) if self.seekable else os.read(self.fd, length)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return exactly ``length`` bytes at ``offset`` of a file that can seek; the position stays.
+        """Return exactly ``length`` bytes at ``offset`` of a file that can seek; the position does not move.
 
         :raise TruncatedStream: there are fewer.
         """
@@ -61,12 +61,12 @@ class Source:
         return data
 
     def expect_end(self, has_trailer: bool) -> None:
-        """See that nothing follows what was taken up to END, or to the end of the trailer behind it.
+        """Check that nothing follows what was taken up to END, or to the end of the trailer behind it.
 
         :raise BadRecord: something does.
         """
         rest = self.peek(len(trailer.MAGIC))
-        # A block device goes on with what was there before; a trailer there has lost its marker.
+        # A block device goes on with its old content; a trailer there has lost its marker.
         if rest and (not self.is_device or rest == trailer.MAGIC):
             what = "bytes behind the trailer" if has_trailer else "bytes behind END without a marker"
             raise BadRecord(what, self.offset)
@@ -87,12 +87,12 @@ class Source:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Source]:
-    """Open a checkpoint to look at, here and there.
+    """Open a checkpoint for reads anywhere in it.
 
-    :raise PyxlError: it is no file or block device, so that nothing in it can be sought.
+    :raise PyxlError: it is no file or block device, so that it cannot seek.
     :raise OSError: it cannot be read.
     """
-    # A pipe without a writer would be waited for.
+    # Without O_NONBLOCK a pipe without a writer would block.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         source = Source(fd)

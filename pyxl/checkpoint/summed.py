@@ -1,6 +1,6 @@
-"""A checkpoint in the writing whose blocks are summed meanwhile: a file behind its writer's back, a pipe in passing.
+"""A checkpoint that is written while its blocks are summed: a file by a second reader, a pipe as it passes.
 
-Both kinds have the same methods: who writes need not know which it is.  The save-helper writes to ``fd``; ``write``
+Both kinds have the same methods: the writer need not know which it has.  The save-helper writes to ``fd``; ``write``
 appends at the same place while it does not.  Does not know what is written.
 """
 
@@ -13,20 +13,20 @@ from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Flag, Worker
 from pyxl.formats.stream.trailer import BLOCK
 
-#: After this many blocks the disk is waited for: else one that fails shows itself only at the end, and until then the
-#: kernel slows the writer down, to be kind to a disk that it takes for busy.
+#: After this many blocks it waits for the disk: else a failing disk shows only at the end, and until then the kernel
+#: slows the writer down, since it takes the disk for busy.
 _SYNC_BLOCKS = 4
 #: Seconds between two looks at a growing file.
 _LOOK_SECONDS = 0.1
-#: Seconds that a slow disk, or whoever is at a pipe's other end and does nothing, may hold up an undo.
+#: Seconds that a slow disk, or an idle process at a pipe's other end, may hold up an undo.
 PATIENCE_SECONDS = 1.0
 
 
 class SummedFile:
     """A new file whose blocks are summed while this process and the save-helper append to it.
 
-    A block is read while the page cache still has it; then the kernel is asked to begin writing it to the disk, and now
-    and then waited for, which keeps the wait at the end short.
+    A block is read while the page cache still has it.  Then the kernel is told to write it to the disk, and every few
+    blocks waited for, which keeps the wait at the end short.
     """
 
     def __init__(self, file: NewFile) -> None:
@@ -47,7 +47,7 @@ class SummedFile:
         return self._file.size()
 
     def check(self) -> None:
-        """Raise what went wrong with the summing, or with the disk, if something did."""
+        """Raise the error of the summing, or of the disk, if there was one."""
         self._worker.check()
 
     def finish(self) -> list[int]:
@@ -62,7 +62,7 @@ class SummedFile:
         return [*self._sums, *(self._reader.sum(at, min(BLOCK, size - at)) for at in range(start, size, BLOCK))]
 
     def close(self) -> None:
-        """Stop summing, but hardly wait for a disk that is slow; harmless when done twice."""
+        """Stop summing, and wait only briefly for a slow disk; harmless when done twice."""
         self._over.set()
         self._worker.wait(PATIENCE_SECONDS)
 
@@ -76,11 +76,11 @@ class SummedFile:
 
 
 class SummedPipe:
-    """A pipe in front of a target that cannot be read back; what passes is summed on its way there."""
+    """A pipe to a target that cannot be read back; its bytes are summed as they pass."""
 
     def __init__(self, file: NewFile) -> None:
         self._from_writer, self.fd = pipe()
-        # Its own, so that nothing else gets the number while a copy is under way.
+        # A descriptor of its own, so that nothing else gets the number during a copy.
         self._target = os.dup(file.fd)
         self._sums = RunningSums()
         self._given_up = False
@@ -103,7 +103,7 @@ class SummedPipe:
         return self._sums.size
 
     def check(self) -> None:
-        """Raise what the target has refused with, if it did: the save-helper only sees a broken pipe."""
+        """Raise the target's error, if it refused: the save-helper only sees a broken pipe."""
         self._worker.check()
 
     def finish(self) -> list[int]:

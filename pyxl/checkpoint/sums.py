@@ -1,6 +1,6 @@
 """The sums of a checkpoint's blocks: of bytes as they pass, and of a file that can be read twice.
 
-Does not know what the sums are for, nor what stands in the blocks.
+Does not know what the sums are for, nor what is in the blocks.
 """
 
 import os
@@ -8,12 +8,12 @@ import os
 from pyxl.errors import TruncatedStream
 from pyxl.formats.stream.trailer import BLOCK, BlockHash, block_sum
 
-#: Bytes that a pipe holds and that are copied at once.
+#: Bytes that a pipe holds, and that one copy takes.
 CHUNK = 1 << 20
 
 
 class RunningSums:
-    """The sums of bytes as they pass; ``size`` is how many have."""
+    """The sums of bytes as they pass; ``size`` counts them."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -33,12 +33,12 @@ class RunningSums:
                 self._block.reset()
 
     def all(self) -> list[int]:
-        """Return the sums of all that has passed, the last block's as far as it got."""
+        """Return the sums of all that has passed; the last block may be partial."""
         return [*self._whole, self._block.intdigest()] if self.size % BLOCK else list(self._whole)
 
 
 class BlockReader:
-    """Sums of a file's blocks, read into one buffer at a position of its own: ``fd``'s offset stays put."""
+    """Sums of a file's blocks, read into one buffer at a position of its own: ``fd``'s offset does not move."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

@@ -1,4 +1,4 @@
-"""The undo order: what an operation owes when it fails, by the table of its phases."""
+"""The undo order: undoes what an operation owes when it fails, by the table of its phases."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from pyxl.model.phases import Owed, Phase
 
 
 class StillOwed(PyxlError):
-    """An undo step did what it could, and says what; the rest stays in the journal."""
+    """An undo step did what it could, and says so; the rest stays in the journal."""
 
 
 class Undo:
     """The undo of one operation, run when its with block fails: what its phase owes, in Owed's order.
 
     The message is `save 7 "web1": PHASE: cause; what was undone`.  From ``keep`` on, each phase is noted in the
-    journal, so that somebody else can undo it should this process die.
+    journal, so that somebody else can undo it if this process dies.
     """
 
     def __init__(self, subject: str) -> None:
@@ -26,13 +26,13 @@ class Undo:
         self.phase = Phase.PREFLIGHT
 
     def keep(self, journal: Journal) -> None:
-        """Note phases in ``journal`` from now on; it is closed with the operation."""
+        """Note phases in ``journal`` from now on, and close it with the operation."""
         self._journal = journal
 
     def enter(self, phase: Phase, *, durable: bool = False, **facts: str | int) -> None:
-        """Enter a phase: what it owes is owed from now on; ``facts`` are what undoing it takes to know.
+        """Enter a phase and owe its undo; ``facts`` are what the undo needs to know.
 
-        ``durable``: what it owes is there even when the host has lost power.
+        ``durable``: what it owes survives a loss of power, so its note must too.
         """
         self.phase = phase
         self.note(phase=phase.name, **facts)
@@ -40,7 +40,7 @@ class Undo:
             self._journal.sync()
 
     def note(self, **facts: str | int) -> None:
-        """Note what else undoing takes to know, by the names of the journal's Entry."""
+        """Note more that the undo needs to know, by the names of the journal's Entry."""
         if self._journal is not None:
             self._journal.note(**facts)
 
@@ -54,7 +54,7 @@ class Undo:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         try:
             self._end(error)
-        except KeyboardInterrupt as interrupt:  # it fell into the moment between a failure and its undo
+        except KeyboardInterrupt as interrupt:  # it came between a failure and its undo
             self._end(error or interrupt)
 
     def _end(self, error: BaseException | None) -> None:
@@ -77,7 +77,7 @@ class Undo:
         raise OperationError("; ".join([where, *([", ".join(said)] if said else [])]), hint) from error
 
     def _run(self) -> tuple[list[str], bool]:
-        """Undo what the phase owes; return what is to be said of it, and whether all of it was done."""
+        """Undo what the phase owes; return what to report, and whether all of it was done."""
         said: list[str] = []
         all_is_done = True
         for owed in self.phase.owes:
@@ -94,7 +94,7 @@ class Undo:
         return said, all_is_done
 
     def _close(self, *, all_is_done: bool) -> None:
-        """Let the guest go; what is still owed stays in the journal, for `pyxl recover`."""
+        """Release the guest; what is still owed stays in the journal, for `pyxl recover`."""
         if self._journal is not None:
             if all_is_done:
                 self._journal.close()

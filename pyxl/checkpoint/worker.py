@@ -1,4 +1,4 @@
-"""A call that blocks for long, made in a thread whose error is its owner's: the owner stays free for signals."""
+"""A long blocking call in a thread of its own, so that its owner can handle signals; the owner gets its error."""
 
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Flag:
     """A threading.Event for one thread that waits, which a signal may interrupt anywhere.
 
-    An Event's own lock, written in Python, may then stay taken for ever; a SimpleQueue's is the interpreter's.
+    An Event's lock is written in Python and may then stay taken for ever; a SimpleQueue's is the interpreter's own.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Flag:
 
 
 class Worker(Generic[T]):
-    """A thread that runs ``work``; where that fails, the error is noted first and ``failed`` called then.
+    """A thread that runs ``work``; if that fails, it first notes the error and then calls ``failed``.
 
     It never keeps the process from ending.
     """

@@ -176,7 +176,7 @@ class Store:
             self._client.resume_domain(domid)
 
     def introduced(self, domid: int) -> bool:
-        """Tell whether the domain is still there, in xenstored's eyes."""
+        """Tell whether xenstored still knows the domain."""
         with _named(paths.domain(domid)):
             return bool(self._client.is_domain_introduced(domid))
 
