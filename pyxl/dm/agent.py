@@ -1,7 +1,7 @@
 """pyxl-qemu-dm: upstream qemu as a device model that is driven over xenstore (README.md of this folder).
 
 libxl starts it in qemu's place.  The process that libxl started becomes qemu, so that signals, exit status and log are
-qemu's own; what serves xenstore is a child of its first moments, which ends when qemu does.
+qemu's own.  It first forks a child, the front, which serves xenstore and ends when qemu does.
 """
 
 import os
@@ -17,14 +17,14 @@ from pyxl.model import paths
 from pyxl.model.ports import Store, Watch
 from pyxl.xen.store import Store as XenStore
 
-#: Where Xen's qemu is on Debian, Fedora and in a build from source; the first that is there is taken.
+#: Where Xen's qemu is on Debian, Fedora and in a build from source; the first that exists is taken.
 QEMUS = (
     "/usr/libexec/xen-qemu-system-i386",
     "/usr/lib/xen/bin/qemu-system-i386",
     "/usr/local/lib/xen/bin/qemu-system-i386",
     "/usr/bin/qemu-system-i386",
 )
-#: Seconds for one answer of qemu's: less than a toolstack waits, so that it learns what is wrong.
+#: Seconds for one answer from qemu: less than a toolstack waits, so that it learns what is wrong.
 DEADLINE = 40.0
 LOG_DIRTY_DEADLINE = 8.0
 _STARTED = b"+"
@@ -33,7 +33,7 @@ _STARTED = b"+"
 def main() -> None:
     """Leave a front behind and become qemu.
 
-    Exits with status 1 where the front cannot start: libxl then ends what it has built.
+    Exits with status 1 if the front cannot start: libxl then destroys the domain.
     """
     argv = sys.argv[1:]
     try:
@@ -51,7 +51,7 @@ def main() -> None:
         if os.read(started, 1) != _STARTED:
             sys.exit("pyxl-qemu-dm: its front did not start")
         os.execv(qemu, [qemu, *qemu_arguments(argv, of_qemu.fileno())])
-    # qemu would never reap a child that it does not know: init shall.
+    # qemu would never reap a child that it does not know, so init adopts it.
     if os.fork():
         os._exit(0)
     status = 1
@@ -60,7 +60,7 @@ def main() -> None:
         with XenStore() as store:
             Front(store, to_qemu, domid, int(store.read(paths.OWN_DOMID) or 0)).run(tell)
         status = 0
-    except Exception as error:  # whatever it is: the log is the only place where it can be told
+    except Exception as error:  # whatever it is: the log is the only place to report it
         _say(f"{type(error).__name__}: {error}")
     finally:
         os._exit(status)
@@ -84,7 +84,7 @@ class Front:
     def __init__(self, store: Store, channel: socket.socket, domid: int, dm_domid: int) -> None:
         self._store = store
         self._channel = channel
-        self._session = Session(channel, domid, None)  # how long qemu takes to start is libxl's to judge
+        self._session = Session(channel, domid, None)  # libxl judges how long qemu may take to start
         self._domid = domid
         self._root = paths.device_model(domid, dm_domid)
         self._control = paths.device_model_control(domid, dm_domid)
@@ -102,7 +102,7 @@ class Front:
             except ConnectionError:
                 _say(f"domain {self._domid}: qemu has gone")
             finally:
-                # Only where the domain still is: a path that is written comes back to life.
+                # Only while the domain exists: a write would create its path again.
                 if self._store.read(self._control) is not None:
                     self._store.remove(self._control)
 
@@ -164,7 +164,7 @@ class Front:
 
                 self._store.together(answer)
             elif word == "continue":
-                # A save that its toolstack no longer waited for may just have been finished.
+                # A save whose toolstack no longer waits may just have finished.
                 self._file.unlink(missing_ok=True)
                 self._session.execute("cont")
                 self._store.remove(self._root + "/error")
@@ -190,7 +190,7 @@ class Front:
             os.close(fd)
 
     def _fail(self, word: str, error: Exception) -> None:
-        """Say to the toolstack, and in the log, that a command could not be done."""
+        """Tell the toolstack, and the log, that a command could not be done."""
         said = "qemu did not answer" if isinstance(error, TimeoutError) else str(error)
         _say(f"domain {self._domid}: {word}: {said}")
         self._store.write(self._root + "/error", said)

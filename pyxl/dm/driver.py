@@ -1,4 +1,4 @@
-"""What both drivers of a device model have in common: its place in xenstore, its state's shape, its last words."""
+"""What both drivers of a device model share: its place in xenstore, the shape of its state, the end of its log."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ EMULATOR_QEMU_TRADITIONAL = 1
 EMULATOR_QEMU_UPSTREAM = 2
 #: Seconds for writing the device state, as libxl allows a device model to start or resume.
 DEADLINE = 60.0
-#: Seconds for any other answer: it comes within milliseconds, and the guest may be waiting, suspended.
+#: Seconds for any other answer: it comes within milliseconds, and the guest may be suspended meanwhile.
 ANSWER_DEADLINE = 10.0
-#: Seconds for each answer of one that is only to show that it can be saved.
+#: Seconds for each answer about whether it can be saved.
 READY_DEADLINE = 5.0
-#: A state is some 100 KiB; this is what pyxl will hold in memory.
+#: A state is some 100 KiB; this is the most that pyxl holds in memory.
 MAX_STATE = 256 << 20
 _LOG_LINES = 3
 # Under Xen qemu writes no section footers: between these two the state is opaque.
@@ -48,7 +48,7 @@ class Driver:
     def _checked(self, state: bytes) -> bytes:
         """Return a device state that looks whole.
 
-        :raise DeviceModelError: a restore could not start from it.
+        :raise DeviceModelError: no restore could start from it.
         """
         if not state:
             raise self._error("save", "it wrote no state")

@@ -18,7 +18,7 @@ from pyxl.model import paths
 
 #: Seconds to wait for the socket's lock: it is held for single commands, not for a whole save.
 LOCK_DEADLINE = 10.0
-# What the image formats say that cannot be open in two qemus at once, as in a live migration; a save never has two.
+# Reported by image formats that two qemus cannot have open at once, as in a live migration; a save has only one.
 _LIVE_ONLY = "does not support live migration"
 
 
@@ -26,7 +26,7 @@ class QmpDeviceModel(Driver):
     """The DeviceModel of pyxl.model.ports for a domain whose qemu listens on QMP."""
 
     def blockers(self) -> list[str]:
-        """Return what qemu names that keeps its state from being saved; xen-save-devices-state would not look."""
+        """Return qemu's reasons against saving its state; xen-save-devices-state would not check."""
         with self._session("query-migrate", READY_DEADLINE, READY_DEADLINE) as session:
             if session.execute("query-status").get("status") == "inmigrate":
                 return ["it is still loading the state that it was started with"]
@@ -37,7 +37,7 @@ class QmpDeviceModel(Driver):
         """Stop qemu and return its device state; the state never has a name in any directory."""
         keep = os.memfd_create("qemu-state")
         try:
-            # qemu wants a descriptor in the mode that it opens with: write only.
+            # qemu wants a descriptor in the mode that it would open: write only.
             give = os.open(f"/proc/self/fd/{keep}", os.O_WRONLY)
             try:
                 with self._session("xen-save-devices-state") as session:
@@ -87,7 +87,7 @@ def _locked(path: Path, patience: float) -> Iterator[None]:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(fd).st_nlink:  # a holder that leaves removes the name: then this one is nobody's lock
+            if os.fstat(fd).st_nlink:  # a holder that is done removes the name: then this file locks nothing
                 break
         except BlockingIOError:
             if time.monotonic() > end:

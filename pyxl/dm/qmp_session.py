@@ -1,6 +1,6 @@
 """One QMP connection: greeting, capabilities, then one command at a time (xen-spec.md 8.2).
 
-Knows a connected socket and QMP; not which qemu it is, nor who else wants to speak with it.
+Knows a connected socket and QMP; does not know which qemu it is, nor who else wants to connect.
 """
 
 import json
@@ -10,15 +10,14 @@ from typing import Any
 
 from pyxl.errors import DeviceModelError
 
-#: qemu may be confined because it is not trusted: this is what it can make its reader hold in memory.
+#: The most that a qemu, which may be untrusted, can make its reader hold in memory.
 MAX_LINE = 1 << 20
 
 
 class Session:
     """A QMP session over ``channel``, a Unix socket that it owns; OSError when the connection breaks.
 
-    ``deadline`` is for each answer, in seconds, None for ever; an answer that comes later is not taken for that to
-    the next command.
+    ``deadline`` is for each answer, in seconds, None for no end; a late answer is not taken for the next command's.
     """
 
     def __init__(self, channel: socket.socket, domid: int, deadline: float | None) -> None:
@@ -46,11 +45,11 @@ class Session:
         self._socket.close()
 
     def deadline(self, seconds: float) -> None:
-        """Give the answers to come this long, each."""
+        """Set the deadline of each answer to come."""
         self._socket.settimeout(seconds)
 
     def pass_events(self) -> None:
-        """Read what qemu has said without being asked, and forget it.
+        """Read qemu's events and drop them.
 
         :raise ConnectionError: qemu has gone.
         """
@@ -92,9 +91,9 @@ class Session:
         usual = self._socket.gettimeout()
         self._socket.settimeout(seconds)
         try:
-            # Not live: another qemu will not take over this one's disk images before it has ended.
+            # Not live: no other qemu takes over this one's disk images before it has ended.
             self.execute("xen-save-devices-state", {"filename": f"/dev/fdset/{fdset}", "live": False})
-        except DeviceModelError:  # a qemu that does not answer is asked nothing more
+        except DeviceModelError:  # not on a timeout: a qemu that does not answer is asked nothing more
             self.execute("remove-fd", {"fdset-id": fdset})
             raise
         self._socket.settimeout(usual)
@@ -103,7 +102,7 @@ class Session:
     def log_dirty(self, on: bool) -> None:
         """Have qemu track the pages that it writes, or stop tracking, whatever it did before.
 
-        Since 7.1 qemu aborts where it is to stop what it has not begun; to begin twice is harmless.
+        Since 7.1 qemu aborts when told to stop tracking that it has not begun; to begin twice is harmless.
         """
         self.execute("xen-set-global-dirty-log", {"enable": True})
         if not on:

@@ -22,7 +22,7 @@ class XenstoreDeviceModel(Driver):
     _asked_to_stop = False
 
     def blockers(self) -> list[str]:
-        """Return what keeps its state from being saved; upstream qemu is asked over libxl's socket, where there is one.
+        """Return what prevents saving its state; upstream qemu is asked over libxl's socket, where there is one.
 
         A front that has died shows itself in log_dirty, before the guest is asked for anything.
         """
@@ -34,9 +34,9 @@ class XenstoreDeviceModel(Driver):
         return QmpDeviceModel(self._domain, self._store, self.emulator_id, self._dm_domid).blockers()
 
     def stop_and_save(self) -> bytes:
-        """Have the device model stop and write its state to its file, and take that away."""
+        """Have the device model stop and write its state to its file; read and remove that."""
         if self._store.read(self._root + "/state") == PAUSED:
-            self._command("continue", RUNNING)  # it was left so by a save that died
+            self._command("continue", RUNNING)  # a save that died left it so
         file = Path(paths.device_model_save(self._domid))
         try:
             file.unlink(missing_ok=True)  # or an old state could be taken for this one
@@ -66,9 +66,9 @@ class XenstoreDeviceModel(Driver):
         self._asked_to_stop = False
 
     def _resume_without_front(self, error: DeviceModelError) -> None:
-        """Let upstream qemu go on over libxl's socket, as stock xl would, where who should do it has died.
+        """Let upstream qemu go on over libxl's socket, as stock xl would, where its front has died.
 
-        :raise DeviceModelError: there is no such way; it is ``error``.
+        :raise DeviceModelError: that does not work either; it is ``error``.
         """
         try:
             QmpDeviceModel(self._domain, self._store, self.emulator_id, self._dm_domid).resume()
@@ -76,7 +76,7 @@ class XenstoreDeviceModel(Driver):
             raise error from None
 
     def log_dirty(self, on: bool) -> None:
-        """Switch log-dirty; an order that an earlier toolstack left half done is an error, as for libxl."""
+        """Switch log-dirty; an unfinished order of an earlier toolstack is an error, as in libxl."""
         wanted = "enable" if on else "disable"
         order, done = self._root + "/logdirty/cmd", self._root + "/logdirty/ret"
 
@@ -116,13 +116,13 @@ class XenstoreDeviceModel(Driver):
             begun = time.monotonic()
             taken = False
             while True:
-                # Both of one moment: a late answer to an earlier command is not taken for that to this one.
+                # Both at one moment, so that a late answer to an earlier command is not taken for this one's.
                 now, order_now = self._store.together(lambda: (self._store.read(state), self._store.read(order)))
                 taken = taken or order_now != word
                 self._asked_to_stop = self._asked_to_stop or (taken and word == "save")
                 self._raise_its_error(word)
                 if now == wanted and (taken or now != before):
-                    if not taken:  # it answers without taking: nobody else will
+                    if not taken:  # it answers without taking the command: nobody will take it
                         self._store.remove(order)
                     self._asked_to_stop = word == "save"
                     return

@@ -1,6 +1,6 @@
 """Open a checkpoint and check it as far as is possible before anything is built or destroyed.
 
-Knows no hypervisor: a restore asks it, and so does whoever settles for a save that died.
+Knows no hypervisor.  A restore uses it, and so does the recovery of a save that died.
 """
 
 import os
@@ -26,10 +26,10 @@ STDIN = 0
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint that is open for restore: its ``stream`` stands at the first byte behind the header.
+    """A checkpoint that is open for restore: its ``stream`` is at the first byte behind the header.
 
-    ``is_own``: a file of root's that nobody else may write to.  ``policy`` is cpu_policy.of_stream's; None for a pipe
-    too, which can be read only once, and for a legacy stream, which has none.
+    ``is_own``: root owns the file and nobody else may write to it.  ``policy`` is cpu_policy.of_stream's; None also
+    for a pipe, which can be read only once, and for a legacy stream, which has none.
     """
 
     path: Path
@@ -43,8 +43,8 @@ class Checkpoint(NamedTuple):
 def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[Checkpoint]:
     """Open a checkpoint (`-` is standard input) and check it as far as is possible before anything is built.
 
-    Of a file that is its framing to its end, its trailer, and the sums of what holds the config; of a pipe its header.
-    ``skip_device_state`` is for a legacy one alone: its devices boot afresh.
+    Checks a file's framing to its end, its trailer, and the sums of the blocks with the config; a pipe's header alone.
+    ``skip_device_state`` is for a legacy one alone: its devices start as after power-on.
 
     :raise PyxlError: there is no such file, or it is no checkpoint, or not a whole one.
     """
@@ -76,7 +76,7 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
 def _converted(
     source: Source, header: xl_header.XlHeader, skip_device_state: bool
 ) -> "tuple[xl_header.XlHeader, CheckedFile | CheckedPipe | ConvertedStream]":
-    """Return the header and stream of a legacy checkpoint; few are, and what they take is imported for them alone."""
+    """Return the header and stream of a legacy checkpoint, which is rare: what it needs is imported only here."""
     from pyxl.checkpoint import legacy
     from pyxl.checkpoint.converted import ConvertedStream
 

@@ -15,7 +15,7 @@ from pyxl.xen import toolstacks
 
 #: Seconds between two tries to make libxl give up.
 _LOOK_SECONDS = 0.02
-#: Seconds within which a save-helper has met the end of its stream.
+#: Seconds that a save-helper may take to see the end of its stream.
 HELPER_SECONDS = 10.0
 
 
@@ -27,7 +27,7 @@ def create(
 
     ``start_monitor`` is called with the domid before the guest runs, so that no shutdown goes unseen.
 
-    :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
+    :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
     with Undo(f'create "{config.name}"') as undo:
         undo.keep(hold(xen, store, open_dm, "create", config.uuid, config.name, report.remark))
@@ -42,9 +42,9 @@ def create(
 
 
 class Building:
-    """libxl at work on a domain of ``uuid``, from now on; its undo is owed from now on too.
+    """libxl building a domain of ``uuid`` in a thread, with the undo of that.
 
-    ``cut`` is how to make libxl give up before its time, where there is a way; it returns False where it is too early.
+    ``cut`` makes libxl give up early, where there is a way; it returns False while it is too early for that.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Building:
         return self._worker.result(tick, interval)
 
     def _destroy(self) -> str | None:
-        """Wait until libxl is done, and destroy what it has left: a domain, or half of one."""
+        """Wait until libxl is done, and destroy the domain that it has left, whole or half built."""
         if self._cut is not None:
             while self._worker.running and not self._cut():
                 self._worker.wait(_LOOK_SECONDS)
@@ -73,7 +73,7 @@ class Building:
         return ", ".join(destroy(self._xen, domid) for domid in self._built()) or None
 
     def _end_helper(self) -> None:
-        """End the save-helper that libxl waits for: it stands still."""
+        """End the save-helper that libxl waits for: it makes no progress."""
         domids = self._built()
         for helper in toolstacks.look().helpers:
             if helper.domid in domids:

@@ -1,4 +1,4 @@
-"""End a domain at once, unless somebody is at work on it."""
+"""Destroy a domain at once, unless another operation on it is in progress."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pyxl.model.report import Report
 from pyxl.ops.lookup import name_of
 from pyxl.ops.settle import hold
 
-#: Seconds that another toolstack's destroy of the same domain may take until the domain is gone.
+#: Seconds that another toolstack may take to destroy the same domain.
 OTHER_SECONDS = 5.0
 
 
@@ -21,20 +21,20 @@ def destroy(
     """Destroy a domain; with ``force`` also in the middle of another operation on it, which then fails.
 
     :raise Busy: an operation on it is in progress.
-    :raise XenError: it is there still.
+    :raise XenError: it is still there.
     """
     name = name_of(store, domain.domid)
     with nullcontext() if force else hold(xen, store, open_dm, "destroy", domain.uuid, name, report.remark):
-        if xen.domain(domain.domid) is not None:  # what an operation that died had owed may have been just this
+        if xen.domain(domain.domid) is not None:  # an operation that died may have owed just this
             bring_down(xen, domain.domid, report.remark)
 
 
 def bring_down(xen: Hypervisor, domid: int, say: Callable[[str], None]) -> None:
-    """Destroy a domain, and only say what went wrong when it is gone all the same.
+    """Destroy a domain; if libxl fails but the domain is gone, only report the error.
 
-    Of two toolstacks that destroy one domain at the same time, libxl fails in one.
+    When two toolstacks destroy one domain at the same time, libxl fails in one of them.
 
-    :raise XenError: it is there still.
+    :raise XenError: it is still there.
     """
     try:
         xen.destroy(domid)

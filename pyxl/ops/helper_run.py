@@ -18,18 +18,18 @@ from pyxl.ops import programs
 Handler = Callable[..., int]
 OK = {"suspend": 1, "switch_qemu_logdirty": 0}
 REFUSED = {"suspend": 0, "switch_qemu_logdirty": -1}
-#: Seconds that a helper told to stop may take to clean up behind libxc.
+#: Seconds that a helper which was told to stop may take for libxc's clean-up.
 CANCEL_SECONDS = 10.0
-#: Seconds that a killed one may take to go: it cannot while it waits for a disk.
+#: Seconds that a killed one may take to end: it cannot while it waits for a disk.
 KILL_SECONDS = 10.0
-#: Seconds without a byte written after which a helper is taken for stopped: the guest waits for it, suspended.
+#: Seconds without a byte written after which a helper counts as stopped: the guest is suspended meanwhile.
 STALL_SECONDS = 60.0
 _WARNING = 7  # log level from which a line is shown when the helper fails
 _POLL_SECONDS = 0.25
 
 
 class SaveHelper:
-    """A running save-helper that streams ``domid`` to ``fd``; leaving its with block ends it, whatever it was doing."""
+    """A running save-helper that streams ``domid`` to ``fd``; its with block ends it, whatever it is doing."""
 
     def __init__(self, fd: int, domid: int, log: Callable[[str], None]) -> None:
         self._log = log
@@ -42,9 +42,9 @@ class SaveHelper:
         actions = [
             (os.POSIX_SPAWN_DUP2, to_child, 0),
             (os.POSIX_SPAWN_DUP2, from_child, 1),
-            (os.POSIX_SPAWN_DUP2, fd, fd),  # onto itself: inherited, where all else is closed
+            (os.POSIX_SPAWN_DUP2, fd, fd),  # onto itself: inherited, while all others are closed
         ]
-        # In a process group of its own a Ctrl-C does not reach it: it is cancelled in order, or not at all.
+        # In a process group of its own a Ctrl-C does not reach it: only ``close`` cancels it.
         environment = {**os.environ, "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_PARENT": str(os.getpid())}
         self.pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
         os.close(to_child)
@@ -59,7 +59,7 @@ class SaveHelper:
     def serve(self, handlers: Mapping[str, Handler], tick: Callable[[], int], interval: float) -> None:
         """Answer the helper's requests until it has written the whole stream.
 
-        ``tick`` is called about every ``interval`` seconds, and returns how many bytes were written so far.
+        ``tick`` is called about every ``interval`` seconds, and returns how many bytes are written.
 
         :raise HelperError: libxc failed, or the helper died, stalls, or broke the protocol.
         """
@@ -79,7 +79,7 @@ class SaveHelper:
             self._reply(answer)
 
     def close(self) -> None:
-        """End a helper that is still running: first asking, so that libxc cleans up, then killing."""
+        """End a helper that is still running: SIGTERM first, so that libxc cleans up, then SIGKILL."""
         if self.pid:
             self._signal(signal.SIGTERM)
             end = time.monotonic() + CANCEL_SECONDS
@@ -89,7 +89,7 @@ class SaveHelper:
                     # Its clean-up asks for log-dirty off, which was never on; everything else is refused.
                     self._reply(0 if name in ("complete", "switch_qemu_logdirty") else REFUSED.get(name, 0))
             except (HelperError, OSError):
-                pass  # its end of the pipe is closed, or it will not answer: either way it goes now
+                pass  # its end of the pipe is closed, or it does not answer: either way it is killed now
             self._signal(signal.SIGKILL)
             self._reap()
         for fd in (self._replies, self._messages):
@@ -153,7 +153,7 @@ class SaveHelper:
     def _reap(self) -> None:
         """Wait for a helper that was killed.
 
-        :raise HelperError: it hangs in the kernel, as one that waits for a dead disk does.
+        :raise HelperError: it hangs in the kernel, for example while it waits for a dead disk.
         """
         end = time.monotonic() + KILL_SECONDS
         while os.waitpid(self.pid, os.WNOHANG) == (0, 0):

@@ -1,4 +1,4 @@
-"""From what a user calls a domain to the domain: a domid, or a name (xl's rule: all digits is a domid)."""
+"""Find the domain that a user means: by domid, or by name (xl's rule: all digits is a domid)."""
 
 from pyxl.errors import PyxlError
 from pyxl.model import paths

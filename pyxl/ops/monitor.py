@@ -1,7 +1,7 @@
 """The process that stays after create and restore: it acts when its guest reboots, powers off or crashes.
 
-It only waits on xenstore and asks the hypervisor; a suspend is no end, so a save leaves it where it was.  Where a save
-has died, it does for its guest what `pyxl recover` does.
+It only waits on xenstore and asks the hypervisor; a suspend is no end, so it stays through a save.  Where a save has
+died, it does for its guest what `pyxl recover` does.
 """
 
 import os
@@ -26,10 +26,10 @@ EVENTS = {
     ShutdownReason.WATCHDOG: "on_watchdog",
     ShutdownReason.SOFT_RESET: "on_soft_reset",
 }
-#: Seconds after which it looks by itself: xenstored may have been restarted and its watches lost, and nothing tells
+#: Seconds after which it looks by itself: xenstored may have been restarted and lost its watches, and nothing reports
 #: that a save has died.  A look is one hypercall and one stat.
 LOOK_SECONDS = 5.0
-#: The same while the guest is suspended, and after something could not be put right.
+#: The same while the guest is suspended, and after it could not put something right.
 SUSPENDED_SECONDS = 1.0
 RETRY_SECONDS = 60.0
 
@@ -37,7 +37,7 @@ Log = Callable[[str], None]
 
 
 def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log) -> None:
-    """Watch a domain, and those that take its place when it reboots, until none is left to watch."""
+    """Watch a domain, and those that replace it when it reboots, until none is left."""
     domain = xen.domain(domid)
     if domain is None:
         log(f"domain {domid} is gone")
@@ -53,7 +53,7 @@ def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log
             if domain.shutdown_reason is not None and not domain.suspended:
                 try:
                     following = act(xen, store, open_dm, domain, log)
-                except Busy:  # a save that the guest has left in the lurch: it fails, and lets go
+                except Busy:  # a save whose guest has ended: it fails, and releases the guest
                     released.wait(SUSPENDED_SECONDS)
                     continue
                 if following is None:
@@ -67,7 +67,7 @@ def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log
 
 
 def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> bool:
-    """Put right what a dead toolstack has left of this guest; False when something could not be."""
+    """Put right what a dead toolstack has left of this guest; return False if something could not be."""
     if holder(domain.uuid) is not None:
         return True
     # Imported here: most monitors never need it, and all of them stay in memory.
@@ -80,7 +80,7 @@ def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log
         return False
     healed = True
     for finding in findings:
-        if not finding.but:  # else somebody may be at it, and the next look tells
+        if not finding.but:  # else somebody may be at it; the next look shows
             done, said = put_right(finding, named=False)
             log(f"{finding.what}: {said}")
             healed = healed and done
@@ -90,7 +90,7 @@ def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log
 def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> DomainInfo | None:
     """Do what the guest's config says about a shutdown, and return the domain to watch from now on.
 
-    :raise Busy: somebody else is at work on the guest.
+    :raise Busy: another operation on the guest is in progress.
     """
     from pyxl.ops.settle import hold
 
@@ -113,7 +113,7 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
 
 
 def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log) -> bool:
-    """End a domain as ``action`` says; tell whether another one, of ``config``, is to take its place."""
+    """End a domain as ``action`` says; return whether another one, of ``config``, is to replace it."""
     if action.startswith("coredump_"):
         dump = paths.crash_dump(config.name, time.strftime("%Y-%m-%d-%H%M.%S"))
         try:
@@ -141,9 +141,9 @@ def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log)
 
 
 def in_background(run: Callable[[], None], log_path: str) -> None:
-    """Run ``run`` in a process of its own, which outlives this one and its terminal and logs to ``log_path``.
+    """Run ``run`` in a process of its own, which outlives this one and its terminal, and logs to ``log_path``.
 
-    The child has no open file of its parent's: it opens its own connections.
+    ``run`` must close its parent's files and open its own connections.
     """
     if child := os.fork():
         os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""What must be so before a domain is built, found out before anything is."""
+"""The checks before a domain is built."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from pyxl.ops.preflight_disks import check_not_in_use
 
 
 def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
-    """Refuse a guest that this host cannot hold now.
+    """Refuse a guest that this host cannot run now.
 
     :raise PyxlError: its name is taken, a file of this host is missing, a disk is in use, or memory is short.
     """
     _check_identity(xen, store, config)
     for what, path in config.host_files():
-        # libxl looks for a relative kernel or firmware in Xen's own directories.
+        # libxl looks for a kernel or firmware with a relative path in Xen's own directories.
         if path.startswith("/") and not Path(path).exists():
             front = Path(path).name == programs.QEMU_DM
             hint = "`--dm-control qmp` starts Xen's own qemu instead." if front else ""
@@ -51,10 +51,10 @@ def fits_this_host(xen: Hypervisor, seen: tuple[bool, CpuPolicy] | None) -> None
 
 
 def _check_identity(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
-    """Refuse a guest that is there already, or one whose name is taken.
+    """Refuse a guest that already runs, or one whose name is taken.
 
-    A dying domain keeps its name for libxl, as long as xenstore has it.  A uuid is a guest's for pyxl: a domain that
-    fails to be built is destroyed by it.
+    For libxl a dying domain keeps its name as long as xenstore has it.  For pyxl a uuid belongs to one guest: a domain
+    that could not be built is found by it and destroyed.
     """
     name = config.name
     for domain in xen.domains():

@@ -1,4 +1,4 @@
-"""Whether a disk is in another living guest's hands, whatever name either has for it."""
+"""Check that no other guest uses a disk, whatever name either has for it."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ Identity = tuple[bool, int, int]
 
 
 def check_not_in_use(xen: Hypervisor, store: Store, disks: list[tuple[str, str, bool]]) -> None:
-    """Refuse (vdev, path, may write) that another domain has, unless neither may write.
+    """Refuse a disk (vdev, path, may write) that another domain has, unless neither may write.
 
     :raise PyxlError: which domain has it.
     """
@@ -50,7 +50,7 @@ def _backends(store: Store) -> Iterator[tuple[int, str]]:
 
 
 def _identity(path: str) -> Identity | None:
-    """Return what ``path`` is: a loop device is the file behind it, a file on a disk is no disk; None for neither."""
+    """Return the identity of a file or block device, None for anything else; a loop device is the file behind it."""
     try:
         status = Path(path).stat()
         if stat.S_ISBLK(status.st_mode):

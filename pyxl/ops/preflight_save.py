@@ -1,6 +1,6 @@
-"""What must be so before a guest is saved, found out before it is touched.
+"""The checks before a guest is saved; none of them touches it.
 
-Both parts return remarks: doubts that keep nobody from saving, one line each.
+A remark is a doubt that does not stop the save, in one line.
 """
 
 import os
@@ -21,7 +21,7 @@ _CLOSING, _CLOSED = "5", "6"
 
 
 def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo, target: Path | None) -> list[str]:
-    """Find what would make the guest's suspend or the writing of its file fail; a descriptor is no ``target``.
+    """Refuse a save whose suspend or file would fail, and return remarks; ``target`` is None for a descriptor.
 
     :raise PyxlError: the reason and its remedy.
     """
@@ -37,7 +37,7 @@ def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo, target: Path
 
 
 def device_model_can_save(device_model: DeviceModel | None) -> None:
-    """Find what would make the device model's state fail to be saved; libxl has no config of a guest whose is silent.
+    """Refuse a save whose device model cannot save its state; without its answer libxl cannot tell the guest's config.
 
     :raise PyxlError: the reason and its remedy.
     """
@@ -118,7 +118,7 @@ def _check_drivers(store: Store, domain: DomainInfo) -> list[str]:
 
 
 def _unplugged(store: Store, domid: int) -> list[str]:
-    """Return a remark for each device whose front has let go, or is about to: a restored guest connects it anew."""
+    """Return a remark for each device that is being detached: the restored guest may connect it again."""
     return [
         f"{kind} {device} is being detached; the restored guest may have it again"
         for kind in _UNPLUGGED

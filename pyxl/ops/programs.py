@@ -1,4 +1,4 @@
-"""The programs that come with pyxl and are started by their path."""
+"""The programs of pyxl that are started by their path."""
 
 import os
 from pathlib import Path

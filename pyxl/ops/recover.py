@@ -1,6 +1,6 @@
 """Find what a toolstack that died has left on this host, and put it right (README.md, "Recovery").
 
-First all of it is found and nothing touched; each finding then knows how it is put right.
+First it finds everything and touches nothing; then each finding knows how to put itself right.
 """
 
 import re
@@ -23,7 +23,7 @@ from pyxl.ops.settle import domain_of
 from pyxl.xen import toolstacks
 from pyxl.xen.toolstacks import Helper, Toolstacks
 
-#: Seconds between two looks: what a toolstack leaves for a moment, between two of its steps, is gone at the second.
+#: Seconds between two looks: what a living toolstack leaves between two of its steps is gone at the second.
 BETWEEN_LOOKS = 2.0
 #: How xl names a domain whose guest has gone to another host.
 MIGRATED_AWAY = "--migratedaway"
@@ -33,7 +33,7 @@ _STATE_FILE = re.compile(r"qemu-(?:save|resume)\.(\d+)")
 class Finding(NamedTuple):
     """Something left by a toolstack that died: what it is, and what puts it right.
 
-    ``do`` does it and says what it did. ``but`` is what speaks against doing it unasked; empty when nothing does.
+    ``do`` does it and says what it did. ``but`` is the reason not to do it unasked, empty when there is none.
     ``domid`` is 0 and ``name`` empty where they are not known.
     """
 
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 
 class Recovery:
-    """Looks at this host; ``uuid`` narrows it to what concerns one guest."""
+    """Looks at this host, or with ``uuid`` only at what concerns one guest."""
 
     def __init__(
         self, xen: Hypervisor, store: Store, open_dm: OpenDm, uuid: str = "",
@@ -153,7 +153,7 @@ class Recovery:
         )  # fmt: skip
 
     def _is_half_built(self, domain: DomainInfo) -> bool:
-        """Tell whether an HVM guest never had a device model; libxl notes the type before it starts one."""
+        """Tell whether an HVM guest never had a device model; libxl writes the type before it starts one."""
         domid = domain.domid
         if not domain.hvm or self._store.read(paths.domain_type(domid)) not in (None, "hvm"):
             return False
@@ -161,9 +161,9 @@ class Recovery:
         return self._store.read(paths.device_model(domid, dm_domid) + "/state") != "running"
 
     def _on(self, domain: DomainInfo, name: str, deed: Callable[[DomainInfo], list[str]]) -> str:
-        """Do something to a domain that nobody else is at, as it is now.
+        """Act on a domain, as it is now, while nobody else does.
 
-        :raise Busy: somebody has begun to be.
+        :raise Busy: another operation has begun.
         """
         with Journal("recover", domain.uuid, name, self._journals) as held:
             now = self._xen.domain(domain.domid)
@@ -172,7 +172,7 @@ class Recovery:
             return "; ".join(deed(now))
 
     def _is_stale(self, path: Path, domain: DomainInfo | None, running: Toolstacks) -> bool:
-        """Tell whether nobody is writing or reading a device model's state."""
+        """Tell whether nobody writes or reads a device model's state file."""
         if path.is_symlink() or not path.is_file():
             return False
         if domain is None:

@@ -1,6 +1,6 @@
 """The restore journey, in the order that it happens (architecture: 6, "restore").
 
-Everything that can be known before a domain is built is checked before a domain is built.
+Everything that can be checked before a domain is built is checked then.
 """
 
 import time
@@ -33,11 +33,11 @@ def restore(
     xen: Hypervisor, store: Store, open_dm: OpenDm, checkpoint: Checkpoint, config: GuestConfig, report: Report,
     *, paused: bool = False, start_monitor: Callable[[int], None] | None = None,
 ) -> Restored:  # fmt: skip
-    """Build a domain from a checkpoint and let it go on, once all that was read is known to be what was saved.
+    """Build a domain from a checkpoint, check that all that was read is what was saved, and let it go on.
 
     ``start_monitor`` is called with the domid before the guest runs.
 
-    :raise OperationError: it failed, and nothing of the domain is left, or the message says what is.
+    :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
     started = time.monotonic()
     stream = checkpoint.stream

@@ -27,7 +27,7 @@ from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing
 from pyxl.ops.saved_guest import SavedGuest
 from pyxl.ops.settle import hold
 
-#: Seconds between two looks at how far the save-helper is, where nobody wants to see it.
+#: Seconds between two looks at the save-helper's progress, where nobody wants to see it.
 LOOK_SECONDS = 1.0
 
 
@@ -46,7 +46,7 @@ class SaveOrder(NamedTuple):
 
     @property
     def path(self) -> Path | None:
-        """The target as it is known to everybody; None for a descriptor."""
+        """The target's absolute path without links; None for a descriptor."""
         return None if isinstance(self.target, int) else self.target.resolve()
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Saved(NamedTuple):
 def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, report: Report) -> Saved:
     """Save a domain to a file.
 
-    :raise OperationError: it failed; the guest runs, the target is as it was, or the message says what is not so.
+    :raise OperationError: it failed; the guest runs and the target is as it was, or the message says what is not.
     """
     started = time.monotonic()
     domid = order.domain.domid
@@ -97,12 +97,12 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         config.set_domid(domid if order.keep_domid else 0)
         stream.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
-        # The helper's first request is for the suspend: its answer enters three phases, and then memory is written.
+        # The helper's first request is `suspend`: its answer enters three phases, then memory is written.
         try:
             look = partial(_look, stream, report, domain.memory_kb * 1024)
             helper.serve(_answers(guest, undo, report), look, report.interval or LOOK_SECONDS)
         except HelperError:
-            stream.check()  # what a pipe's target refused with tells more than that the pipe is broken
+            stream.check()  # the error of a pipe's target says more than that the pipe is broken
             raise
         helper.close()
 
@@ -135,7 +135,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
 
 
 def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:
-    """Return the domain as it is now, under the lock: another operation may just have ended it.
+    """Return the domain as it is now, under the lock: another operation may have just ended it.
 
     :raise PyxlError: it is gone.
     """
@@ -146,7 +146,7 @@ def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:
 
 
 def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler]:
-    """Return what answers the requests that a save-helper makes while it streams memory."""
+    """Return the answers to the requests that a save-helper makes."""
 
     def suspend() -> int:
         guest.suspend(undo, report)
@@ -155,16 +155,16 @@ def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler
         return OK["suspend"]
 
     def switch_qemu_logdirty(*_: object) -> int:
-        # The device model writes nothing any more when the first page is sent: there is nothing to log.
+        # The device model is stopped before the first page is sent: there is nothing to log.
         return OK["switch_qemu_logdirty"]
 
     return {"suspend": suspend, "switch_qemu_logdirty": switch_qemu_logdirty}
 
 
 def _look(stream: SummedFile | SummedPipe, report: Report, total: int) -> int:
-    """Report how many of about ``total`` bytes are written, and return it.
+    """Report how many of about ``total`` bytes are written, and return the number.
 
-    :raise OSError: a disk has failed, before all of memory was written to it.
+    :raise OSError: the disk has failed.
     """
     stream.check()
     done = stream.size()
@@ -174,7 +174,7 @@ def _look(stream: SummedFile | SummedPipe, report: Report, total: int) -> int:
 
 
 def _discard(file: NewFile, phase: Phase, stream: SummedFile | SummedPipe) -> str | None:
-    """Close a file that does not become a checkpoint, and say so; nothing of one that has its name already."""
+    """Close a file that does not become a checkpoint, and say so; say nothing if it has its name already."""
     has_name = file.committed
     stream.close()
     file.close()

@@ -1,4 +1,4 @@
-"""The guest of a save: how it is suspended with its device model, and how it goes on, whatever became of the save."""
+"""The guest of a save: suspends it with its device model, and lets it go on afterwards or after a failure."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from pyxl.ops.suspend import call_off, resume, suspend
 
 
 class SavedGuest:
-    """A guest between the request to suspend and the end of its save; ``asked_at`` is when that was, 0 before."""
+    """A guest from the request to suspend to the end of its save; ``asked_at`` is the time of the request, 0 before."""
 
     def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
         self._xen = xen
@@ -26,7 +26,7 @@ class SavedGuest:
         self.asked_at = 0.0
 
     def suspend(self, undo: Undo, report: Report) -> None:
-        """Have it suspend, then its device model stop and say its state: from here on its memory stays as it is.
+        """Suspend it, then stop its device model and take its state: from here on its memory does not change.
 
         :raise GuestError: it does not suspend.
         :raise DeviceModelError: the device model does not stop.
@@ -48,7 +48,7 @@ class SavedGuest:
         return before + libxl_v2.emulator_context(number, self._device_state)
 
     def settle(self, after: After, say: Callable[[str], None]) -> None:
-        """Leave the domain as the user wants it; xl pauses before it resumes, so that no instruction runs."""
+        """Leave the domain as the user wants it; like xl, pause before the resume, so that it runs no instruction."""
         if after is After.DESTROY:
             bring_down(self._xen, self._domid, say)
             return

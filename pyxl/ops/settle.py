@@ -1,6 +1,6 @@
-"""What an operation owed when its process died, done for it in Owed's order (model/phases.py).
+"""Do what an operation owed when its process died, in Owed's order (model/phases.py).
 
-Whoever calls holds the guest's journal, so that nobody else is at it.  All of it may be done twice.
+The caller holds the guest's journal, so that nobody else acts on it.  All of it may be done twice.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.suspend import call_off, resume, withdraw
 from pyxl.xen import toolstacks
 
-#: Seconds that a helper told to stop may take to clean up behind libxc, and one that is killed to be gone.
+#: Seconds that a helper may take for libxc's clean-up after SIGTERM, and to end after SIGKILL.
 TERM_SECONDS = 10.0
 KILL_SECONDS = 5.0
 
 
 def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list[str]:
-    """Do what ``entry`` owes, and return what was done, a few words each.
+    """Do what ``entry`` owes, and return a few words for each thing done.
 
     :raise PyxlError: something could not be done; what comes after it was not tried.
     :raise OSError: the temporary file could not be removed.
@@ -38,7 +38,7 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
     domain = domain_of(xen, entry)
     said: list[str] = []
     if domain and phase is Phase.SUSPEND and domain.shutdown_reason is None:
-        with contextlib.suppress(GuestError):  # it has ended, and needs nothing any more
+        with contextlib.suppress(GuestError):  # the guest has ended, and needs nothing more
             if call_off(xen, store, domain.domid):
                 said.append("suspend request withdrawn")
         domain = domain_of(xen, entry)
@@ -58,10 +58,10 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
 def hold(
     xen: Hypervisor, store: Store, open_dm: OpenDm, operation: str, uuid: str, name: str, say: Callable[[str], None]
 ) -> Journal:  # fmt: skip
-    """Return the guest's journal, held for ``operation``, once what one that died in it owed is done, and said.
+    """Do what a dead operation in the guest's journal owed, say so, and return the journal, held for ``operation``.
 
     :raise Busy: another operation on the guest is in progress.
-    :raise PyxlError: what is owed cannot be done; it stays in the journal.
+    :raise PyxlError: the owed undo cannot be done; it stays in the journal.
     """
     journal = Journal(operation, uuid, name)
     if journal.left is not None:
@@ -76,7 +76,7 @@ def hold(
 
 
 def domain_of(xen: Hypervisor, entry: Entry) -> DomainInfo | None:
-    """Return the living domain that an operation was on: by its uuid, for a domid may be another's by now."""
+    """Return the living domain of an operation: by its uuid, since its domid may be another's by now."""
     for domain in xen.domains():
         if domain.uuid == entry.uuid and not domain.dying and entry.domid in (0, domain.domid):
             return domain
@@ -84,9 +84,9 @@ def domain_of(xen: Hypervisor, entry: Entry) -> DomainInfo | None:
 
 
 def end_helper(pid: int, domid: int) -> str:
-    """End a save-helper whose toolstack has died: first asking, so that libxc cleans up, then killing.
+    """End a save-helper whose toolstack has died: SIGTERM first, so that libxc cleans up, then SIGKILL.
 
-    :raise PyxlError: it does not go.
+    :raise PyxlError: it does not end.
     """
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         with contextlib.suppress(ProcessLookupError):
@@ -100,7 +100,7 @@ def end_helper(pid: int, domid: int) -> str:
 
 
 def log_dirty_off(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo) -> list[str]:
-    """Have neither Xen nor the device model track writes; a device model that fails to is said, and no more."""
+    """Have Xen and the device model stop tracking writes; a device model that fails is only reported."""
     xen.log_dirty_off(domain.domid)
     try:
         device_model = open_dm(domain, store)
@@ -112,9 +112,9 @@ def log_dirty_off(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: Domain
 
 
 def let_go_on(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo) -> list[str]:
-    """Let a guest go on that was to suspend, or has; a device model that has died is said, and no more.
+    """Let a guest go on that was asked to suspend, or has; a device model that has died is only reported.
 
-    :raise DeviceModelTimeout: the vcpus run, but the device model did not answer; it may still, and must go on then.
+    :raise DeviceModelTimeout: the vcpus run, but the device model did not answer; it must go on once it does.
     """
     said = []
     if withdraw(store, domain.domid):
@@ -140,7 +140,7 @@ def let_go_on(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo
 
 
 def destroy_unborn(xen: Hypervisor, domain: DomainInfo) -> list[str]:
-    """Destroy a domain that never ran; one that did is somebody's guest, and left as it is."""
+    """Destroy a domain that never ran; one that has run is somebody's guest, and is left as it is."""
     if never_ran(domain):
         xen.destroy(domain.domid)
         return [f"domain {domain.domid} destroyed"]
@@ -152,7 +152,7 @@ def never_ran(domain: DomainInfo) -> bool:
 
 
 def remove_temporary(entry: Entry) -> list[str]:
-    """Remove the new file beside a target if it is there and a file still, in a directory that is no link."""
+    """Remove the new file beside a target if it still exists as a regular file, in a directory that is no link."""
     if not entry.target:
         return []
     temporary = temporary_of(Path(entry.target), entry.pid)
@@ -173,7 +173,7 @@ def remove_temporary(entry: Entry) -> list[str]:
 
 
 def _end_helpers(domid: int, noted: int) -> list[str]:
-    """End what works on a domain for a toolstack that has died: the helper that it noted, and any that lost it."""
+    """End the helpers of a toolstack that has died: the one that it noted, and any orphan on the domain."""
     helpers = [helper for helper in toolstacks.look().helpers if helper.domid == domid]
     return [end_helper(helper.pid, domid) for helper in helpers if helper.orphan or helper.pid == noted]
 
@@ -181,7 +181,7 @@ def _end_helpers(domid: int, noted: int) -> list[str]:
 def _bring_to_end(
     xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry, phase: Phase, domain: DomainInfo | None
 ) -> list[str]:
-    """Do what was ordered for the domain: the file of a save is whole, the domain of a restore or create is."""
+    """Do what was ordered for the domain; by now the file of a save, or the domain of a restore or create, is whole."""
     if domain is None:
         return []
     if phase is Phase.UNPAUSE:
@@ -200,8 +200,8 @@ def _bring_to_end(
 
 
 def _is_checkpoint_of(entry: Entry) -> bool:
-    """Tell whether the guest is whole in its file, so that the domain is not needed any more."""
-    # Few operations meet one that died so late; the others start without it.
+    """Tell whether the file holds the whole guest, so that the domain is no longer needed."""
+    # Imported here: few operations meet one that died so late.
     from pyxl.ops.checkpoint import open_checkpoint
 
     target = Path(entry.target)

@@ -1,6 +1,6 @@
 """Ask a guest to suspend and wait until it has (xen-spec.md 7), and let it go on again.
 
-A guest with PV drivers must help, and is asked over xenstore; another is suspended by hypercall.
+A guest with PV drivers must help, and is asked over xenstore; any other is suspended by hypercall.
 """
 
 import time
@@ -13,7 +13,7 @@ from pyxl.model.ports import DeviceModel, Hypervisor, Store
 #: Seconds for the guest to acknowledge, then for it to be suspended; as libxl's.
 ACKNOWLEDGE_SECONDS = 60.0
 SUSPEND_SECONDS = 60.0
-#: Seconds for a guest that has taken a request to be suspended, once nobody wants it any more.
+#: Seconds for a guest to suspend after it took a request that is then called off.
 CALL_OFF_SECONDS = 10.0
 REQUEST = "suspend"
 PARAM_CALLBACK_IRQ = 0
@@ -44,7 +44,7 @@ def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
 
 
 def call_off(xen: Hypervisor, store: Store, domid: int) -> bool:
-    """Withdraw a suspend request; a guest that has taken it is waited for, since it can be resumed only then.
+    """Withdraw a suspend request, or wait for a guest that has taken it: only then can it be resumed.
 
     Return whether there was one to withdraw.
 
@@ -105,7 +105,7 @@ def _wait(xen: Hypervisor, store: Store, domid: int, seconds: float) -> bool:
 
 
 def _is_suspended(domain: DomainInfo | None) -> bool:
-    """Tell whether the guest is there where it should be.
+    """Tell whether the guest is suspended.
 
     :raise GuestError: it ended in another way.
     """

@@ -1,4 +1,4 @@
-"""What a config out of a checkpoint may have this host do: anybody may have made it, where a config file is ours."""
+"""What a config out of a checkpoint may make this host do: anybody may have made it, unlike a config file."""
 
 import os
 import stat
@@ -14,11 +14,11 @@ _MAX_LINKS = 40
 
 
 def admit(config: GuestConfig, own: bool) -> str:
-    """Refuse a config out of a checkpoint that would have this host run what is not root's own.
+    """Refuse a config out of a checkpoint that would make this host run what is not root's own.
 
     Programs must be pyxl's, or root's and writable by nobody else along their whole path.  Words for a program and
-    hardware are refused unless the checkpoint is ``own``: root's, and writable by nobody else.  The rest is said:
-    returns a line that names it, empty when there is nothing.
+    hardware are refused unless the checkpoint is ``own``: root's, and writable by nobody else.  Returns a
+    line that names the rest, empty when there is nothing.
 
     :raise PyxlError: the first reference that is refused, or text that is not to be shown or used in a file's name.
     """
@@ -51,7 +51,7 @@ def _may_run(reference: Reference) -> bool:
 
 
 def _root_s_alone(path: str, links: int = 0) -> bool:
-    """Return whether only root can change what ``path`` leads to, also where its end is missing."""
+    """Return whether only root can change what ``path`` leads to, even if its end is missing."""
     if not path.startswith("/") or os.path.normpath(path) != path or links > _MAX_LINKS:
         return False
     end = Path(path)
