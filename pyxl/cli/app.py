@@ -10,8 +10,8 @@ from pyxl import __version__
 from pyxl.cli.words import printable
 from pyxl.errors import PyxlError
 
-# Command name -> (module that holds it, its line in `pyxl --help`).  A module is imported only when its
-# command runs: in a dom0 every import is felt.
+# Command name -> (its module, its line in `pyxl --help`).  A module is imported only when its command runs: in a
+# dom0 every import costs time.
 COMMANDS = {
     "create": ("create", "Build a domain from an xl.cfg file and start it."),
     "save": ("save", "Save a domain's state to a checkpoint file."),
@@ -77,7 +77,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except click.Abort:
         print("pyxl: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read our output has gone, and wants no more of it
+    except BrokenPipeError:  # the reader of our output has gone
         return 1
     except OSError as error:
         print(f"pyxl: {error}", file=sys.stderr)
@@ -85,7 +85,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except PyxlError as error:
         if error.traceback:
             raise
-        # A config or checkpoint of others may be quoted in it.
+        # It may quote a config or checkpoint that somebody else made.
         print("\n".join(map(printable, f"pyxl: {error}".split("\n"))), file=sys.stderr)
         if error.hint:
             print(f"      {error.hint}", file=sys.stderr)

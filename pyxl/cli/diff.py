@@ -43,7 +43,7 @@ def diff_command(a: Path, b: Path, as_json: bool, html: Path | None) -> int:
 
 
 def document(a: Path, b: Path, found: Difference) -> dict[str, Any]:
-    """Return what differs in the terms of JSON."""
+    """Return what differs, as JSON has it."""
     return {
         "a": str(a),
         "b": str(b),

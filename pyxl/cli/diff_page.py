@@ -1,4 +1,4 @@
-"""What differs between two checkpoints as the document of a page, with a picture of where their memory does."""
+"""What differs between two checkpoints as the document of a page, with a picture of their memory."""
 
 from pathlib import Path
 from typing import Any

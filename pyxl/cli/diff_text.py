@@ -6,13 +6,13 @@ from typing import Any
 
 from pyxl.files.diff import CHANGED, ONLY_A, ONLY_B, SAME, Difference, Member
 
-#: Lines of ranges that a person reads; a value is no longer than so many characters.
+#: The most lines of ranges for a person, and the most characters of a value.
 MOST_RANGES, MOST_TEXT = 40, 60
 WORDS = {CHANGED: "changed", ONLY_A: "only in A", ONLY_B: "only in B"}
 
 
 def lines(found: Difference) -> Iterator[str]:
-    """Yield what differs for a person."""
+    """Yield what differs, as lines for a person."""
     yield f"pages: {said(found.pages)}"
     for kind, gfn, pages in found.ranges[:MOST_RANGES]:
         until = f" to {gfn + pages - 1:#x}" if pages > 1 else ""
@@ -29,13 +29,13 @@ def lines(found: Difference) -> Iterator[str]:
 
 
 def said(pages: dict[str, int]) -> str:
-    """Return how many pages are of each kind."""
+    """Return how many pages there are of each kind."""
     parts = [f"{pages[SAME]} the same", *(f"{pages[kind]} {word}" for kind, word in WORDS.items() if pages[kind])]
     return ", ".join(parts)
 
 
 def sizes(a: int | None, b: int | None) -> str:
-    """Return how the bodies of a record differ as a whole."""
+    """Return how the bodies of a record differ in size."""
     if a is None or b is None:
         return "only in B" if a is None else "only in A"
     return f"{a} bytes in A, {b} in B" if a != b else f"{a} bytes, which differ"
@@ -47,6 +47,6 @@ def member(each: Member) -> str:
 
 
 def short(value: Any) -> str:
-    """Return a value, the long ones not to their end."""
+    """Return a value, cut if it is long."""
     text = "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "…"

@@ -18,10 +18,10 @@ BROKEN = 1
 @click.option("--html", type=click.Path(path_type=Path), metavar="PAGE", help="A page with a picture of the memory.")
 @click.option("--zero", is_flag=True, help="Read all pages, and say how many are zero.")
 def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, html: Path | None, zero: bool) -> int:
-    """Show of what FILE is a save, whether it is whole, and every record in it; needs neither root nor Xen.
+    """Show which guest FILE holds, whether it is whole, and every record in it; needs neither root nor Xen.
 
-    Nothing of the guest's memory is read but with --zero and --html.  A broken file is shown as far as it goes.
-    Exit status: 0 its framing is whole, 1 it is not, or cannot be read.
+    The guest's memory is read only with --zero and --html.  A broken file is shown up to its fault.
+    Exit status: 0 its framing is whole, 1 it is not, or it cannot be read.
     """
     if config or form:
         click.echo(_config(file, form or "json"), nl=False)
@@ -51,7 +51,7 @@ def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, h
 
 
 def document(found: Inspection) -> dict[str, Any]:
-    """Return an inspection in the terms of JSON."""
+    """Return an inspection, as JSON has it."""
     return {
         **found._asdict(),
         "guest": found.guest._asdict(),

@@ -15,7 +15,7 @@ from pyxl.files.vcpus import Vcpu, vcpus
 GENERAL = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags".split()
 CONTROL = "cr0 cr2 cr3 cr4 dr0 dr1 dr2 dr3 dr6 dr7".split()
 COLUMNS = [("offset", "number"), ("size", "number"), ("layer", "layer"), ("record", ""), ("says", "wide detail")]
-#: A text of a table or a card is no longer.
+#: The most characters of a text in a table or card.
 MOST = 300
 
 

@@ -1,4 +1,4 @@
-"""An inspection as lines for a person: what the checkpoint is a save of, then its records as a tree."""
+"""An inspection as lines for a person: which guest the checkpoint holds, then its records as a tree."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def lines(found: Inspection, zeros: int | None) -> Iterator[str]:
 
 
 def facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
-    """Yield what a person wants to know first, by name, as the file has it; ``zeros`` is None where nobody counted."""
+    """Yield (name, value) of what a person wants to know first; ``zeros`` is None if they were not counted."""
     guest, saved = found.guest, found.saved
     yield "name", "unknown" if guest.name is None else json.dumps(guest.name, ensure_ascii=False)
     yield "uuid", guest.uuid or "none"

@@ -116,6 +116,6 @@ def status(name: str, as_json: bool) -> None:
 @name_option
 @tree_option
 def demo(name: str, tree: Path) -> None:
-    """Create, save and restore a guest with pyxl, and see that it went on."""
+    """Create, save and restore a guest with pyxl, and check that it went on."""
     steps = Steps()
     run_demo(Lab(name, steps=steps), tree, steps)

@@ -1,4 +1,4 @@
-"""How a save or restore is seen: a bar on a terminal, lines elsewhere, JSON for programs."""
+"""How a save or restore shows its progress: a bar on a terminal, lines elsewhere, JSON for programs."""
 
 import json
 import sys
@@ -58,7 +58,7 @@ class _Quiet(Report):
 
 
 class _Plain(_Quiet):
-    """A line for each step, and one now and then while memory passes."""
+    """A line for each step, and one now and then while memory is copied."""
 
     interval = _LINE_SECONDS
 

@@ -10,8 +10,8 @@ from pyxl.files.verify import Verdict, verify
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.stream.trailer import Trailer
 
-#: By the worst of all findings.  3 is neither success nor failure: a script that deletes what it has verified must not
-#: go on.
+#: By the worst of all findings.  3 is neither success nor failure: a script that deletes what it has verified must
+#: not go on.
 STATUS = {None: 0, UNKNOWN: 3, SUSPICIOUS: 3, BROKEN: 1}
 
 
@@ -19,12 +19,12 @@ STATUS = {None: 0, UNKNOWN: 3, SUSPICIOUS: 3, BROKEN: 1}
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file, on a line of its own.")
 def verify_command(files: tuple[Path, ...], as_json: bool) -> int:
-    """Check each FILE to its last bit, and say in one line of what it is a save; needs neither root nor Xen.
+    """Check each FILE to its last bit, and say in one line which guest it holds; needs neither root nor Xen.
 
-    Each finding has a line: how bad, which record, what, where, and by which rule (pyxl/formats/stream/README.md).
+    Each finding has a line: how bad, which record, what, where, and which rule (pyxl/formats/stream/README.md).
 
-    Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but of one not all is known
-    to be right: it is suspicious, or xl wrote it, so that it has no checksums and its memory may be anything.
+    Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but one is suspicious, or
+    xl wrote it: such a file has no checksums, and its memory may be anything.
     """
     statuses = set()
     for path in files:

@@ -39,13 +39,13 @@ class Host(NamedTuple):
     store: Store
 
     def log_to(self, name: str) -> Callable[[str], None]:
-        """Send libxl's log to the log of domain ``name``, and return what writes our own lines there."""
+        """Send libxl's log to the log of domain ``name``, and return a function that writes pyxl's lines there."""
         path = paths.domain_log(name)
         self.xen.log_to(path)
         return _log(path)
 
     def monitor_in_background(self, name: str) -> Callable[[int], None]:
-        """Return what starts a monitor process for the domain called ``name``, given its domid."""
+        """Return a function that starts a monitor process for the domain called ``name``, given its domid."""
 
         def start(domid: int) -> None:
             in_background(lambda: self._monitor_in_child(domid, name), paths.domain_log(name))
@@ -80,7 +80,7 @@ def on_host(command: str, verbose: bool) -> Iterator[Host]:
 
 def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
     """Return the device model of ``domain``, None for a guest that has none to save."""
-    from pyxl.dm import open_dm as opened  # a restore or create needs one only after somebody has died
+    from pyxl.dm import open_dm as opened  # a restore or create needs one only to undo what a dead operation owed
 
     return opened(domain, store)
 
@@ -88,7 +88,7 @@ def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
 def guest_config(file: Path | None, settings: tuple[str, ...] = ()) -> GuestConfig:
     """Return the guest's config out of an xl.cfg file and settings from the command line.
 
-    :raise UsageError: the file cannot be read, or what stands in it cannot be.
+    :raise UsageError: the file cannot be read, or its text is wrong.
     """
     chunks = []
     if file is not None:
@@ -102,11 +102,11 @@ def guest_config(file: Path | None, settings: tuple[str, ...] = ()) -> GuestConf
 
 
 def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
-    """Return the guest's config out of texts in xl.cfg's grammar, each with the name of where it stands.
+    """Return the guest's config out of texts in xl.cfg's grammar, each with the name of its source.
 
-    :raise UsageError: what stands in one cannot be.
+    :raise UsageError: a text is wrong.
     """
-    # A save or restore seldom meets an xl.cfg, and should not pay for its tables.
+    # A save or restore seldom needs an xl.cfg, and should not pay for its tables.
     from pyxl.formats.xlcfg.parse import parse
 
     document = parse(chunks, xl_conf(), warn=lambda line: print(f"pyxl: {line}", file=sys.stderr))

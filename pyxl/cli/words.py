@@ -2,7 +2,7 @@
 
 
 def printable(text: str) -> str:
-    """Return what a file of others says, with a question mark for whatever a terminal would act on or not show."""
+    """Return a text that somebody else made, with a question mark for all that a terminal would act on or not show."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""The conversion journey, in the order that it happens: a legacy checkpoint becomes one of today's.
+"""The conversion journey, in the order that it happens: a legacy checkpoint becomes a current one.
 
 Needs neither root nor Xen.
 """
@@ -37,7 +37,7 @@ class Converted(NamedTuple):
 
 
 def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_state: bool = False) -> Converted:
-    """Write a legacy checkpoint (`-` is standard input) anew, to a path or a descriptor.
+    """Convert a legacy checkpoint (`-` is standard input) to a path or a descriptor.
 
     :raise OperationError: it failed, and the target is as it was.
     """
@@ -91,7 +91,7 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
 
 
 class _Summed:
-    """A new file that is summed while it is written: each byte passes here anyway."""
+    """A new file that is summed while it is written, since each byte passes through here."""
 
     def __init__(self, file: NewFile) -> None:
         self._file = file
@@ -101,12 +101,12 @@ class _Summed:
         self._file.write(piece)
         before = self.sums.size
         self.sums.add(piece)
-        # Blocks that are full may go to the disk: it makes the wait at the end short.
+        # Full blocks may go to the disk now, which makes the wait at the end short.
         self._file.start_writeback(before // BLOCK * BLOCK, self.sums.size // BLOCK * BLOCK)
 
 
 def _discard(file: NewFile) -> str | None:
-    """Close a file that does not become a checkpoint, and say so; nothing of one that has its name already."""
+    """Close a file that does not become a checkpoint, and say so; say nothing if it has its name already."""
     has_name = file.committed
     file.close()
     return None if has_name else "nothing written"

@@ -15,9 +15,9 @@ from pyxl.files.memory_map import Canvas, MemoryMap
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 SAME, CHANGED, ONLY_A, ONLY_B = "same", "changed", "only_a", "only_b"
-#: Ranges of pages that are listed; of more only their number.
+#: Ranges of pages that are listed; more are only counted.
 MAX_RANGES = 10_000
-#: What a picture can show, and which kind of page is which.
+#: The kinds that a picture shows, and which of them each kind of page is.
 _KINDS = ("changed", "same", "only in one")
 _PAINT = {CHANGED: 0, SAME: 1, ONLY_A: 2, ONLY_B: 2}
 
@@ -39,9 +39,9 @@ class Member(NamedTuple):
 
 
 class RecordDifference(NamedTuple):
-    """A record whose bodies, ``a`` and ``b`` bytes long, differ; None is one that is missing.
+    """A record whose bodies, ``a`` and ``b`` bytes long, differ; None if one is missing.
 
-    ``number`` counts those of its name from 0; ``members`` are those that differ, none where the body is opaque.
+    ``number`` counts records of its name from 0; ``members`` are those that differ, none if the body is opaque.
     """
 
     layer: str
@@ -53,7 +53,7 @@ class RecordDifference(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """All that differs; ``pages`` counts them by kind, ``picture`` is there where it was asked for."""
+    """All that differs; ``pages`` counts them by kind, ``picture`` is None unless asked for."""
 
     pages: dict[str, int]
     ranges: list[Range]
@@ -68,7 +68,7 @@ class Difference(NamedTuple):
 
 
 def diff(a: Path, b: Path, picture: bool = False) -> Difference:
-    """Compare two checkpoints; when and by whom they were saved does not count, nor in which order pages came.
+    """Compare two checkpoints; the time and place of the save do not count, nor the order of the pages.
 
     :raise PyxlError: one of them is broken.
     :raise OSError: one of them cannot be read.
@@ -127,7 +127,7 @@ def _compared(one: Source, other: Source, a: Iterator[Run], b: Iterator[Run]) ->
 
 
 def _paired(a: Iterator[Run], b: Iterator[Run]) -> Iterator[tuple[int, int, int | None, int | None]]:
-    """Yield (gfn, pages, where they are in a, where in b) of stretches that each has all of, or nothing."""
+    """Yield (gfn, pages, offset in a, offset in b) of stretches that each side has in full or not at all."""
     one, other = next(a, None), next(b, None)
     while one or other:
         if one and (other is None or one.gfn < other.gfn):
@@ -162,7 +162,7 @@ def _together(ranges: Iterator[Range]) -> Iterator[Range]:
 
 
 def _records(one: Source, other: Source, first: Inspection, second: Inspection) -> Iterator[RecordDifference]:
-    """Yield the records of the streams that differ, pages apart; the n-th of a name is compared with the n-th."""
+    """Yield the records that differ, except pages; the n-th of a name is compared with the n-th."""
     a, b = _numbered(first), _numbered(second)
     for key in [*a, *(key for key in b if key not in a)]:
         left, right = a.get(key), b.get(key)
@@ -193,7 +193,7 @@ def _equal(one: Source, a: Record, other: Source, b: Record) -> bool:
 
 
 def _entries(content: Any) -> Any:
-    """Return content whose members have names: entries of the HVM context, leaves, MSRs stand in lists."""
+    """Return content whose members have names: HVM context entries, leaves and MSRs come as lists."""
     if not isinstance(content, list):
         return content or {}
     if content and "fields" in content[0]:

@@ -19,14 +19,14 @@ from pyxl.formats.stream.walk import Element
 
 #: Bytes that are copied at once.
 _CHUNK = 1 << 20
-#: More than Xen gives a guest: a page that claims to lie above would have its file end there, too.
+#: More than Xen gives a guest: a page that claims a higher address would make the file that long.
 _MOST_PAGES = 1 << 32
 #: An HVM context is some kilobytes a vcpu.
 _MOST_CONTEXT = 4 << 20
 
 
 def memory(path: Path, target: Path | None, elf: bool) -> None:
-    """Write the guest's memory: as it lies, or as an ELF core with its vcpus; zero pages are holes where that can be.
+    """Write the guest's memory, raw or as an ELF core with its vcpus; zero pages become holes where that is possible.
 
     :raise StreamError: the checkpoint is broken, or has more memory than Xen gives a guest.
     """
@@ -59,10 +59,10 @@ def memory(path: Path, target: Path | None, elf: bool) -> None:
 
 
 def page(path: Path, target: Path | None, gfn: int) -> None:
-    """Write one page of the guest's memory, as the guest would have it last.
+    """Write the last copy of one page of the guest's memory.
 
     :raise StreamError: the checkpoint is broken.
-    :raise PyxlError: it does not have that page.
+    :raise PyxlError: it has no such page.
     """
     index = PageIndex()
     with opened(path) as source:
@@ -75,15 +75,15 @@ def page(path: Path, target: Path | None, gfn: int) -> None:
 
 
 def device_state(path: Path, target: Path | None) -> None:
-    """Write what the guest's device model had saved.
+    """Write the state that the guest's device model saved.
 
-    :raise PyxlError: the checkpoint has no such thing, or it is cut.
+    :raise PyxlError: the checkpoint has none, or it is cut.
     """
     _body(path, target, "libxl", libxl_v2.EMULATOR_CONTEXT, libxl_v2.EMULATOR.size)
 
 
 def context(path: Path, target: Path | None) -> None:
-    """Write the HVM context, as Xen had given it.
+    """Write the HVM context, as Xen saved it.
 
     :raise PyxlError: the checkpoint has none, or it is cut.
     """
@@ -102,7 +102,7 @@ def _body(path: Path, target: Path | None, layer: str, kind: int, head: int) -> 
 
 
 def _find(source: Source, layer: str, kind: int) -> Element | None:
-    """Return the first record of that kind, which is all in the file."""
+    """Return the first record of that kind, None where there is none; it is whole."""
     source.offset = 0
     for element in walk.elements(source.take, source.skip):
         if element.layer == layer and element.kind == kind:
@@ -113,7 +113,7 @@ def _find(source: Source, layer: str, kind: int) -> Element | None:
 
 
 def _notes(source: Source) -> bytes:
-    """Return the notes of the vcpus; there are none but of an HVM guest."""
+    """Return the notes of the vcpus; only an HVM guest has some."""
     element = _find(source, "libxc", libxc_v2.HVM_CONTEXT)
     if element is None or element.length > _MOST_CONTEXT:
         return b""
@@ -122,7 +122,7 @@ def _notes(source: Source) -> bytes:
 
 
 def _ranges(index: PageIndex) -> Iterator[tuple[int, int]]:
-    """Yield (gfn, pages) of the pages that lie together in the guest, wherever they stand in the file."""
+    """Yield (gfn, pages) of the pages that are together in the guest, wherever they are in the file."""
     last = Run(0, 0, 0)
     for run in index.runs():
         if run.gfn == last.gfn + last.pages:
@@ -136,7 +136,7 @@ def _ranges(index: PageIndex) -> Iterator[tuple[int, int]]:
 
 
 class _Sparse:
-    """Writes a file with holes; zeros where the output is none that can have some."""
+    """Writes a file with holes, or zeros where the output cannot have holes."""
 
     def __init__(self, file: NewFile) -> None:
         self._file = file
@@ -153,6 +153,6 @@ class _Sparse:
             self._file.write(bytes(min(_CHUNK, length - at)))
 
     def end(self) -> None:
-        """A hole at the end belongs to the file."""
+        """Make a hole at the end part of the file."""
         if self._can_skip:
             os.ftruncate(self._file.fd, os.lseek(self._file.fd, 0, os.SEEK_CUR))

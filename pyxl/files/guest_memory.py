@@ -1,4 +1,4 @@
-"""A guest's memory as its checkpoint has it: which pages, and what can be seen in them without knowing the guest."""
+"""A guest's memory as its checkpoint has it: which pages there are, and which are zero."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,14 +18,14 @@ AT_ONCE = 256
 
 
 def fill(index: PageIndex, source: Source) -> None:
-    """Put all pages of a checkpoint into ``index``, those before the fault where it is a broken one.
+    """Put all pages of a checkpoint into ``index``; of a broken one, those before the fault.
 
-    :raise StreamError: it is.
+    :raise StreamError: it is broken.
     """
     for element in walk.elements(source.take, source.skip):
         if element.layer != "libxc":
             continue
-        if element.kind == libxc_v2.VERIFY:  # what follows is there to be compared, and not to be restored
+        if element.kind == libxc_v2.VERIFY:  # the pages that follow are to be compared, not restored
             return
         if element.kind == libxc_v2.PAGE_DATA:
             for run in pages.runs(source, element):
@@ -42,7 +42,7 @@ def pieces(source: Source, runs: Iterator[Run]) -> Iterator[tuple[int, bytes]]:
 
 
 def zero_groups(memory: bytes) -> Iterator[tuple[bool, int, int]]:
-    """Yield (are they zero, byte that they start at, pages) for the pages of ``memory`` that follow one another."""
+    """Yield (is zero, offset in bytes, pages) for each group of consecutive pages of ``memory``."""
     at = 0
     for is_zero, some in groupby(memory.startswith(ZERO, start) for start in range(0, len(memory), PAGE_SIZE)):
         pages = len(list(some))
@@ -51,9 +51,9 @@ def zero_groups(memory: bytes) -> Iterator[tuple[bool, int, int]]:
 
 
 def zero_pages(path: Path) -> int:
-    """Return how many pages of a checkpoint are all zero, up to its fault where it is broken.
+    """Return how many pages of a checkpoint are all zero; of a broken one, up to its fault.
 
-    Each counts once, as the guest would have it.
+    Only the last copy of each page counts.
     """
     index = PageIndex()
     with opened(path) as source:

@@ -1,4 +1,4 @@
-"""What a checkpoint is a save of and what stands in it, by its headers: no page is read, no Xen is needed."""
+"""Which guest and which records a checkpoint holds, by the records' heads: reads no page, needs no Xen."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,20 +10,20 @@ from pyxl.formats.stream import libxc_v2, trailer, walk, xl_header
 from pyxl.formats.stream.trailer import Identity
 from pyxl.formats.stream.walk import NO_RECORD, Element
 
-#: More records than these are counted, not kept; a guest of 128 vcpus has some hundred, its pages apart.
+#: More records than these are counted, not kept; a guest of 128 vcpus has some hundred without its pages.
 MAX_RECORDS = 10_000
-#: Bytes of bodies that are looked into, in all.
+#: Bytes of bodies that are decoded, in all.
 MAX_CONTENT = 2 << 20
-#: After so many bodies that cannot be, no more are looked into.
+#: After so many bad bodies no more are decoded.
 MAX_ERRORS = 100
 
 
 class Record(NamedTuple):
-    """One element of the file, or ``records`` of one type that follow one another and hold pages.
+    """One element of the file, or ``records`` consecutive ones that hold pages.
 
-    ``type`` is its number in the stream, None where it has none; ``content`` what its body says, None where nothing was
-    asked or it says nothing.  ``offset`` and ``size`` are in bytes of the file, ``body`` and ``length`` the same of the
-    first one's body.
+    ``type`` is its number in the stream, None where it has none; ``content`` is what its body says, None where nobody
+    asked or it says nothing.  ``offset`` and ``size`` are in bytes of the file, ``body`` and ``length`` those of the
+    first record's body.
     """
 
     layer: str
@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 
 class Guest(NamedTuple):
-    """What the config says of the guest; None where there is none, or it does not say."""
+    """What the config says about the guest; None where there is no config, or it does not say."""
 
     name: str | None = None
     uuid: str | None = None
@@ -51,8 +51,8 @@ class Guest(NamedTuple):
 class Inspection(NamedTuple):
     """A checkpoint, as far as it could be read.
 
-    ``size`` is the file's and ``end`` where what is right of it ends, in bytes; ``errors`` say what is wrong, and are
-    none where the framing is whole.  ``saved`` is the trailer's identity, of which an xl says Xen's version alone.
+    ``size`` is the file's and ``end`` is where the part that is right ends, in bytes; ``errors`` say what is wrong, and
+    are empty where the framing is whole.  ``saved`` is the trailer's identity; xl's file has only Xen's version.
     ``checksums`` says that there are some, not that they are right.  ``left_out`` counts records that are not listed.
     """
 
@@ -71,7 +71,7 @@ class Inspection(NamedTuple):
 
 
 def inspect(path: Path, contents: bool = False) -> Inspection:
-    """Return what stands in a checkpoint, as far as it goes; with ``contents`` also what the records say.
+    """Return what is in a checkpoint, as far as it can be read; with ``contents`` also what the records say.
 
     :raise OSError: the file cannot be read.
     :raise PyxlError: it is a pipe.
@@ -81,9 +81,9 @@ def inspect(path: Path, contents: bool = False) -> Inspection:
 
 
 def guest_config(path: Path) -> GuestConfig:
-    """Return the guest's config out of a checkpoint whose header is right, whatever follows it.
+    """Return the guest's config out of a checkpoint, whatever follows its header.
 
-    :raise StreamError: the header is not.
+    :raise StreamError: the header is bad.
     :raise UsageError: there is no config, or it is not one that libxl or xl writes.
     """
     with opened(path) as source:
@@ -111,7 +111,7 @@ def config_of(header: xl_header.XlHeader, origin: str) -> GuestConfig | None:
 
 
 class _Inspector:
-    """A checkpoint on its way to an inspection."""
+    """Builds the inspection of one checkpoint."""
 
     def __init__(self, source: Source, room: int) -> None:
         self._source = source
@@ -133,7 +133,7 @@ class _Inspector:
             config = config_of(xl_header.parse(self._source.take), "config")
         except UsageError as error:
             self._errors.append(str(error))
-        except StreamError:  # it comes again, in its place
+        except StreamError:  # the walk below meets it again, in its place
             pass
         self._source.offset = 0
         try:
@@ -193,7 +193,7 @@ class _Inspector:
             said["without_data"] += named - pages
 
     def _end_row(self) -> None:
-        """Make one record of the PAGE_DATA records that were met in a row."""
+        """Join consecutive PAGE_DATA records to one."""
         if self._in_a_row:
             first = self._records[-1]
             self._records[-1] = first._replace(size=self._end - first.offset, records=self._in_a_row)
@@ -208,7 +208,7 @@ class _Inspector:
         self._records.append(Record(layer, name, number, offset, size, body, length, 1, said))
 
     def _content(self, element: Element) -> Any:
-        """Return what a body says; what is wrong with it is noted, and does not keep from looking at the next."""
+        """Return what a body says; note what is wrong with it, and go on."""
         if not self._room:
             return None
         from pyxl.formats.stream import content
@@ -228,7 +228,7 @@ class _Inspector:
     def _guest(self, config: GuestConfig | None) -> Guest:
         if config is None:
             return Guest(type=self._type)
-        # 0 is how the config says that it leaves a number open.
+        # With 0 the config leaves a number open.
         return Guest(
             config.name, config.uuid or None, config.type, config.target_kb or None, config.most_kb or None,
             config.vcpus or None,

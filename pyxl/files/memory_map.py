@@ -1,4 +1,4 @@
-"""A picture of a guest's memory: how much of each stretch of addresses is of which kind, in few enough numbers.
+"""A picture of a guest's memory: how much of each stretch of addresses is of which kind, in few numbers.
 
 Does not know how the picture is drawn.
 """
@@ -17,9 +17,9 @@ from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 MAX_CELLS = 1 << 17
 MAX_REGIONS = 24
-#: Pages without anything that are left out of the picture, where this many follow one another.
+#: Empty stretches of more than this many pages are left out of the picture.
 _FOLD = 4096
-#: A share of a cell is one of 16.
+#: A share of a cell is a number from 0 to this.
 _SHARES = 15
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _GIB_4 = 1 << 20
@@ -29,7 +29,7 @@ _LOW_END = {"hvm": 0xF0000, "pvh": 0xFEE00}
 
 
 class Region(NamedTuple):
-    """``pages`` from ``gfn`` on, and two letters for each cell of them: three shares of 16, as digits in base 64."""
+    """``pages`` from ``gfn`` on, and two letters for each cell: three shares, as digits in base 64."""
 
     gfn: int
     pages: int
@@ -45,9 +45,9 @@ class MemoryMap(NamedTuple):
 
 
 def guest_map(path: Path, config: dict[str, Any] | None) -> MemoryMap:
-    """Return the map of a checkpoint, up to its fault where it is broken: data, zero, and ballooned out.
+    """Return the map of a checkpoint: data, zero, and ballooned out; of a broken one, up to its fault.
 
-    Ballooned is what the config gives as RAM and a whole stream has no page for.
+    Ballooned is RAM in the config that a whole stream has no page for.
     """
     index = PageIndex()
     with opened(path) as source:
@@ -67,7 +67,7 @@ def guest_map(path: Path, config: dict[str, Any] | None) -> MemoryMap:
 
 
 class Canvas:
-    """Counts of three kinds of pages, by cells of the addresses that have some."""
+    """Counts of three kinds of pages, for cells of the addresses that have any."""
 
     def __init__(self, stretches: Iterable[tuple[int, int]]) -> None:
         """Lay out cells for ``stretches``, each from a gfn up to another, in their order."""
@@ -85,7 +85,7 @@ class Canvas:
         self._last = 0
 
     def add(self, kind: int, gfn: int, pages: int) -> None:
-        """Count pages of a kind, all within the stretches; fast where they come in order."""
+        """Count pages of a kind, all within the stretches; fast if they come in order."""
         counts, cell = self._counts[kind], 1 << self._shift
         while pages:
             start, end, first = self._regions[self._last]
@@ -97,7 +97,7 @@ class Canvas:
             gfn, pages = gfn + inside, pages - inside
 
     def fill(self, kind: int, stretches: Iterable[tuple[int, int]]) -> None:
-        """Count as of this kind whatever of ``stretches`` has not been counted."""
+        """Count everything in ``stretches`` that is not counted yet as this kind."""
         cell = 1 << self._shift
         wanted = array("Q", bytes(8 * len(self._counts[kind])))
         for low, high in stretches:
@@ -120,13 +120,13 @@ class Canvas:
     def _letters(self, number: int) -> str:
         word = 0
         for counts in self._counts:
-            # A single page of a cell is seen, too.
+            # Rounded up, so that a single page shows.
             word = word << 4 | -(-_SHARES * counts[number] >> self._shift)
         return _LETTERS[word >> 6] + _LETTERS[word & 63]
 
 
 def _regions(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return stretches with those joined that hardly anything lies between, few of them however many came."""
+    """Join stretches with small gaps between them, until they are few."""
     regions = list(_joined(stretches, _FOLD))
     fold = _FOLD
     while len(regions) > MAX_REGIONS:
@@ -150,7 +150,7 @@ def _joined(stretches: Iterable[tuple[int, int]], fold: int) -> Iterator[tuple[i
 
 
 def _ram(config: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    """Yield the gfns that a guest of this config has RAM at, as libxl and libxenguest lay it out."""
+    """Yield the stretches of gfns where a guest of this config has RAM, as libxl and libxenguest lay it out."""
     build = config.get("b_info", {})
     kind = str(config.get("c_info", {}).get("type"))
     pages = (_number(build, "max_memkb") - _number(build, "video_memkb")) // 4

@@ -1,4 +1,4 @@
-"""A file that is made out of a checkpoint: it has its name only when it is whole."""
+"""A file that is made out of a checkpoint; it gets its name only when it is whole."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from pyxl.errors import UsageError
 
 @contextmanager
 def output(target: Path | None, *sources: Path) -> Iterator[NewFile]:
-    """Give a new file to write to, standard output for None, and its name to it when it is written.
+    """Yield a new file to write to, standard output for None; it gets its name at the end.
 
-    :raise UsageError: it would take the place of one of ``sources``.
+    :raise UsageError: it would replace one of ``sources``.
     :raise OSError: it cannot be written to.
     """
     if target is not None and target.exists() and any(target.samefile(source) for source in sources):

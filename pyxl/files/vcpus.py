@@ -43,7 +43,7 @@ def vcpus(path: Path, found: Inspection) -> list[Vcpu]:
 
 
 def of_context(entries: Iterable[Entry]) -> list[Vcpu]:
-    """Return the vcpus that an HVM context has."""
+    """Return the vcpus in an HVM context."""
     header: list[Entry] = []
     by_vcpu: defaultdict[int, dict[int, Entry]] = defaultdict(dict)
     for entry in islice(entries, MAX_ENTRIES):

@@ -1,4 +1,4 @@
-"""Look at a checkpoint alone: its framing, what stands in its records, every sum; without Xen, building nothing."""
+"""Verify a checkpoint: its framing, its records, every sum; needs no Xen and builds nothing."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,13 +14,13 @@ from pyxl.formats.stream import xl_header
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding, Severity
 from pyxl.formats.stream.trailer import BLOCK, Trailer, compare
 
-#: Findings that are kept of a file; of more only their number.
+#: Findings that are kept for a file; more are only counted.
 MAX_FINDINGS = 1000
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found; ``trailer`` is what the file says of itself, None where it has none or was not read so far."""
+    """What was found; ``trailer`` is the file's, None where it has none or was not read so far."""
 
     findings: list[Finding] = field(default_factory=list)
     unlisted: int = 0
@@ -37,7 +37,7 @@ class Verdict:
 
 
 def verify(path: Path) -> Verdict:
-    """Return all that is wrong with a checkpoint, or not known to be right; nothing is when it is as it was saved.
+    """Return all that is wrong with a checkpoint, or not known to be right; nothing if it is as it was saved.
 
     :raise OSError: it cannot be read.
     """
@@ -62,7 +62,7 @@ def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
     end = yield from strict.findings(header, source.take, source.skip)
     if end is None:
         return
-    # Of a pipe all that has passed so far is what a trailer covers.
+    # On a pipe, the trailer covers all that has passed so far.
     passed = source.sums.all()
     try:
         verdict.trailer = behind(source, header, end)

@@ -1,4 +1,4 @@
-"""One self-contained HTML page out of what a command has found: facts, a picture of memory, tables.
+"""One self-contained HTML page that shows what a command has found: facts, a picture of memory, tables.
 
 The page's script builds all of it out of one JSON document, text as text; it loads nothing from anywhere.
 """
@@ -16,12 +16,12 @@ def render(document: dict[str, Any]) -> bytes:
     """Return the page.
 
     ``document`` has ``title``, ``subtitle``, ``verdicts`` as (good, text), ``facts`` as (name, value), ``map`` or None,
-    ``sections`` and ``footer``.  A section has ``title`` and, where there is something: ``strip`` as (layer, name,
-    bytes), ``text``, ``columns`` as (name, class) with ``rows``, and ``parts`` to be opened, with ``title``, ``note``
-    and ``groups`` of (title, rows).
+    ``sections`` and ``footer``.  A section has ``title`` and, where needed: ``strip`` as (layer, name, bytes),
+    ``text``, ``columns`` as (name, class) with ``rows``, and ``parts`` that open, with ``title``, ``note`` and
+    ``groups`` of (title, rows).
     """
     files = resources.files("pyxl.cli.page")
-    # In a script only "</script" and "<!--" would end or change what is read.
+    # In a script only "</script" and "<!--" would end or change the text.
     data = json.dumps(_printable(document)).replace("<", "\\u003c")
     parts = {name: (files / f"page.{name}").read_text() for name in ("css", "js")}
     return Template((files / "page.html").read_text()).substitute(parts, data=data).encode()
@@ -34,7 +34,7 @@ def memory(title: str, found: MemoryMap) -> dict[str, Any]:
 
 
 def _printable(value: Any) -> Any:
-    """Return a document whose texts turn no line around and hide nothing."""
+    """Return a document without characters that reverse a line or hide something."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, list | tuple):
