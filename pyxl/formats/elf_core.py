@@ -12,9 +12,9 @@ PHDR = struct.Struct("<IIQQQQQQ")
 SHDR = struct.Struct("<IIQQQQIIQQ")
 NOTE = struct.Struct("<III")
 ET_CORE, EM_X86_64, PT_LOAD, PT_NOTE, NT_PRSTATUS = 4, 62, 1, 4, 1
-#: Stands for a number of program headers that is too large for its field: then a section header has it.
+#: The number of program headers where it is too large for its field: a section header then has it.
 PN_XNUM = 0xFFFF
-#: Bytes of program headers that are given at once.
+#: Bytes of program headers that are yielded at once.
 _AT_ONCE = 1 << 16
 #: struct elf_prstatus of x86-64: pid at byte 32, registers at 112, 336 bytes in all.
 _PRSTATUS = struct.Struct("<32xI76x27Q8x")
@@ -26,15 +26,15 @@ REGISTERS = (
 
 
 def note(number: int, registers: Mapping[str, int]) -> bytes:
-    """Return the note of vcpu ``number``, whose thread is one more: there is no thread 0."""
+    """Return the note of vcpu ``number``; its thread number is one more, since there is no thread 0."""
     status = _PRSTATUS.pack(number + 1, *(registers.get(name, 0) for name in REGISTERS))
     return NOTE.pack(len("CORE") + 1, len(status), NT_PRSTATUS) + b"CORE\0\0\0\0" + status
 
 
 def head(count: int, ranges: Iterable[tuple[int, int]], notes: bytes) -> Iterator[bytes]:
-    """Yield all that stands before memory, padded to a page; the memory of one range follows that of the other.
+    """Yield all that comes before memory, padded to a page; the memory of the ranges then follows in order.
 
-    ``ranges`` are ``count`` times (gfn, pages).
+    ``ranges`` yields (gfn, pages) ``count`` times.
     """
     segments = count + 1
     has_section = segments >= PN_XNUM

@@ -1,4 +1,4 @@
-"""What pyxl itself reads and sets in a guest's config, the JSON of a libxl_domain_config.
+"""What pyxl itself reads and sets in a guest's config: the JSON of a libxl_domain_config.
 
 Spec: xen-spec.md 1.4.  Does not know xl.cfg (formats/xlcfg does), files, or whether libxl will like the config.
 """
@@ -19,7 +19,7 @@ DEFAULT_ACTION = "destroy"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 #: libxl keeps numbers in 64 bits at most.
 _MAX_NUMBER = (1 << 63) - 1
-#: Far more than libxl's own; what walks through a config need not guard its own depth.
+#: Far more than libxl's own, and a limit for everything that recurses into a config.
 _MAX_DEPTH = 32
 _HOST_FILES = ("kernel", "ramdisk", "device_model", "bootloader")
 
@@ -68,12 +68,12 @@ class GuestConfig:
 
     @property
     def target_kb(self) -> int:
-        """Memory that the guest is to have, in KiB; 0 where the config leaves it open."""
+        """Memory that the guest should have, in KiB; 0 where the config leaves it open."""
         return self._number("target_memkb")
 
     @property
     def most_kb(self) -> int:
-        """Memory that the guest's balloon can be emptied to, in KiB; 0 where the config leaves it open."""
+        """Memory that the guest has with an empty balloon, in KiB; 0 where the config leaves it open."""
         return self._number("max_memkb")
 
     @property
@@ -83,7 +83,7 @@ class GuestConfig:
 
     @property
     def memory_kb(self) -> int:
-        """Memory that building the guest takes, in KiB: its own and what Xen needs to translate it."""
+        """Memory that building the guest takes, in KiB: its own and Xen's tables for it."""
         own = self._number("target_memkb") or self._number("max_memkb")
         # Where the config leaves it open libxl takes 1 MiB a vcpu and 4 KiB (8 KiB shadowed) a MiB of memory.
         vcpus = self._number("max_vcpus") or 1
@@ -91,7 +91,7 @@ class GuestConfig:
         return own + overhead
 
     def host_files(self) -> list[tuple[str, str]]:
-        """Return (what it is, path) for each file of this host that the guest cannot start without."""
+        """Return (what it is, path) for each file of this host that the guest needs to start."""
         files = [(key, self._build[key]) for key in _HOST_FILES if isinstance(self._build.get(key), str)]
         return files + [(f"disk {vdev}", path) for vdev, path, _ in self.disks()]
 
@@ -107,7 +107,7 @@ class GuestConfig:
         return found
 
     def passed_through(self) -> list[str]:
-        """Return the devices of this host that the guest has for itself, by what they are: "PCI 0000:03:00.0"."""
+        """Return the devices of this host that are passed through to the guest, as "PCI 0000:03:00.0"."""
         pci = [
             f"PCI {d.get('domain', 0):04x}:{d.get('bus', 0):02x}:{d.get('dev', 0):02x}.{d.get('func', 0):x}"
             for d in self._devices("pcidevs")
@@ -115,19 +115,19 @@ class GuestConfig:
         return pci + [f"USB {d.get('ctrl', 0)}.{d.get('port', 0)}" for d in self._devices("usbdevs")]
 
     def references(self) -> "Iterator[Reference]":
-        """Yield all that the guest would have this host run, open or hand over."""
+        """Yield all that the guest would make this host run, open or hand over."""
         from pyxl.formats.host_references import references
 
         return references(self._document)
 
     def texts(self) -> Iterator[str]:
-        """Yield every string of the config, names of members too."""
+        """Yield every string of the config, also the names of members."""
         from pyxl.formats.host_references import texts
 
         return texts(self._document)
 
     def use_device_model(self, path: str) -> None:
-        """Have ``path`` run in the place of libxl's own device model.
+        """Have ``path`` run in place of libxl's own device model.
 
         :raise UsageError: the guest has none, or the config names another one.
         """
@@ -139,12 +139,12 @@ class GuestConfig:
         self._build["device_model"] = path
 
     def use_own_device_model(self, name: str) -> None:
-        """Let libxl start its own device model again, where the program called ``name`` was to run in its place."""
+        """Let libxl start its own device model, if the program called ``name`` was to run in its place."""
         if PurePosixPath(self._build.get("device_model") or "").name == name:
             del self._build["device_model"]
 
     def action(self, event: str) -> str:
-        """Return what is to happen at ``on_poweroff``, ``on_reboot``, … by libxl's name for it."""
+        """Return the action of ``on_poweroff``, ``on_reboot``, … by libxl's name."""
         return str(self._document.get(event, DEFAULT_ACTION))
 
     def set_domid(self, domid: int) -> None:
@@ -172,7 +172,7 @@ class GuestConfig:
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
-    """Return whether lists and objects of ``value`` stand within each other more than ``depth`` times."""
+    """Return whether lists and objects in ``value`` are nested more than ``depth`` deep."""
     if not isinstance(value, dict | list):
         return False
     each = value.values() if isinstance(value, dict) else value

@@ -1,7 +1,7 @@
 """The messages between a toolstack and its save-helper, as one table that both programs use.
 
 Spec: xen-spec.md 5.2 and 5.3 (libxl_save_msgs_gen.pl), unchanged from Xen 4.14 to 4.22.
-Imports struct alone: the helper's start-up time is felt in every save and restore.
+Imports struct alone: every save and restore waits for the helper's start-up.
 """
 
 import struct
@@ -36,7 +36,7 @@ def callback_flags(*names: str) -> int:
 
 
 def encode(name: str, *values: Value) -> bytes:
-    """Return one message with its length in front.  A string too long for a message is cut."""
+    """Return one message with its length in front; a string that is too long is cut."""
     parts = [LENGTH.pack(NUMBER[name])]
     for code, value in zip(_ARGUMENTS[name], values, strict=True):
         if code == "s":
@@ -49,9 +49,9 @@ def encode(name: str, *values: Value) -> bytes:
 
 
 def decode(body: bytes) -> tuple[str, list[Value]]:
-    """Return the name and the values of a message whose length was already taken off.
+    """Return the name and the values of a message without its length.
 
-    :raise ValueError: not a message of the table, or its arguments do not fill it.
+    :raise ValueError: it is not in the table, or its arguments do not fill it.
     """
     try:
         (number,) = LENGTH.unpack_from(body)

@@ -1,4 +1,4 @@
-"""What a guest's config names of the host that runs it: programs, files, hardware, and words for qemu's command line.
+"""What a guest's config names on its host: programs, files, hardware, and words for qemu's command line.
 
 Spec: libxl_types.idl of Xen 4.17.  Does not look at the host, and does not judge.
 """
@@ -8,12 +8,12 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 SCRIPTS = "/etc/xen/scripts"
-#: Serial ports and USB devices that name nothing of the host.
+#: Serial ports and USB devices that name nothing on the host.
 _HARMLESS = {"", "none", "null", "pty", "stdio", "vc", "tablet", "mouse", "keyboard"}
 
 
 class Kind(Enum):
-    """What the host does with a reference; the value says it to the user."""
+    """What the host does with a reference; the value is shown to the user."""
 
     PROGRAM = "program, run as root"
     ARGUMENTS = "words for a program that is run as root"
@@ -22,7 +22,7 @@ class Kind(Enum):
 
 
 class Reference(NamedTuple):
-    """One thing of the host: ``what`` it is to the guest, and its path, or its words."""
+    """One thing on the host: ``what`` it is to the guest, and its path or its words."""
 
     what: str
     path: str
@@ -54,7 +54,7 @@ _OPTIONS = {
 
 
 def references(document: dict[str, Any]) -> Iterator[Reference]:
-    """Yield all that the JSON of a config names of its host."""
+    """Yield all that the JSON of a config names on its host."""
     build = document["b_info"]
     yield from _members("", build, _BUILD)
     for key, part in build.items():
@@ -75,7 +75,7 @@ def references(document: dict[str, Any]) -> Iterator[Reference]:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yield every string in a config's JSON, keys too."""
+    """Yield every string in a config's JSON, also the keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

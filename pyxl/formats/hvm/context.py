@@ -1,6 +1,6 @@
-"""The HVM context: what Xen itself holds of an HVM guest, entry by entry, to objects and back.
+"""The HVM context, Xen's own state of an HVM guest: entries to objects and back.
 
-Spec: README.md of this folder.  Knows where fields stand; does not know what they mean (state.py does).
+Spec: README.md of this folder.  Knows where fields are; does not know what they mean (state.py does).
 """
 
 import struct
@@ -13,15 +13,15 @@ DESCRIPTOR = struct.Struct("<HHI")  # typecode, instance, length
 END, HEADER, CPU, LAPIC, LAPIC_REGS, MTRR, XSAVE, TSC_ADJUST, MSR = 0, 1, 2, 5, 6, 14, 16, 19, 20
 MAGIC = 0x5438_1286
 VERSION = 1
-#: What stands behind the last field that a layout knows: entries grow with Xen, and XSAVE and MSR with the processor.
+#: The bytes after the last field that a layout knows: entries grow with Xen, XSAVE and MSR with the processor.
 REST = "rest"
 
-#: A number, several of them, or bytes that are no numbers.
+#: A number, several numbers, or bytes that are no numbers.
 Value: TypeAlias = int | tuple[int, ...] | bytes
 
 
 class Entry(NamedTuple):
-    """One entry; ``offset`` is of its descriptor, from the context's start, ``instance`` mostly a vcpu's number."""
+    """One entry; ``offset`` is that of its descriptor in the context, ``instance`` is mostly a vcpu's number."""
 
     offset: int
     typecode: int
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """An entry's name and its fields in their order, without gaps, each with its format of struct."""
+    """An entry's name and its fields in order, without gaps, each with its struct format."""
 
     name: str
     fields: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class Layout(NamedTuple):
 
 
 def _layout(name: str, text: str) -> Layout:
-    """Return a layout out of "NAME,NAME:FORMAT NAME:FORMAT"."""
+    """Return the layout that "NAME,NAME:FORMAT NAME:FORMAT" describes."""
     pairs = (part.split(":") for part in text.split())
     return Layout(name, tuple((field, code) for names, code in pairs for field in names.split(",")))
 
@@ -103,7 +103,7 @@ LAYOUTS = {
 
 
 def decode(context: bytes, offset: int) -> Iterator[Entry]:
-    """Yield the entries up to and including END; what stands behind it is nobody's.
+    """Yield the entries up to and including END; ignore what follows it.
 
     ``offset`` is where the context starts in the file, for the error.
 
@@ -129,7 +129,7 @@ def encode(entries: Iterable[Entry]) -> bytes:
 
 
 def fields(entry: Entry) -> dict[str, Value]:
-    """Return an entry's fields by name, as far as its body goes, and as ``REST`` what no field is known for."""
+    """Return an entry's fields by name, as far as its body goes, and the bytes after the last one as ``REST``."""
     found: dict[str, Value] = {}
     at = 0
     for name, code in LAYOUTS[entry.typecode].fields if entry.typecode in LAYOUTS else ():

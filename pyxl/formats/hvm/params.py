@@ -1,6 +1,6 @@
 """HVM params by name: the numbered settings of an HVM domain.
 
-Spec: xen-spec.md 3.3.  Knows their names; does not know which a saver writes, or what their values mean.
+Spec: xen-spec.md 3.3.  Knows their names; does not know which ones a saver writes, or what their values mean.
 """
 
 NAMES = {
@@ -16,5 +16,5 @@ NAMES = {
 
 
 def name(index: int) -> str:
-    """Return the name of a param, its number where it has none."""
+    """Return the name of a param, or its number where it has none."""
     return NAMES.get(index, str(index))

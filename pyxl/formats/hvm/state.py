@@ -1,6 +1,6 @@
 """What fields of the HVM context mean: a vcpu's mode and segments, its LAPIC, MTRRs, MSRs and clocks.
 
-Spec: the processor's own manuals.  Knows the fields of context.py; does not know the bytes they come from.
+Spec: the processor's own manuals.  Knows the fields of context.py; does not know the bytes that they come from.
 """
 
 import struct
@@ -89,7 +89,7 @@ def lapic(entry: Entry) -> dict[str, int]:
 
 
 def mtrr(entry: Entry) -> Mtrr:
-    """Return what an MTRR entry says of memory types."""
+    """Return what an MTRR entry says about memory types."""
     values = context.fields(entry)
     default = _number(values, "def_type")
     numbers = _numbers(values, "variable")
@@ -112,7 +112,7 @@ def msrs(entry: Entry) -> dict[int, int]:
 
 
 def clocks(entries: Iterable[Entry], vcpu: int) -> dict[str, int]:
-    """Return what a vcpu's time is made of, in ticks and kHz: tsc, tsc_adjust, tsc_deadline, tsc_khz, where saved."""
+    """Return a vcpu's clocks, in ticks and kHz: tsc, tsc_adjust, tsc_deadline, tsc_khz, where saved."""
     found = {}
     for entry in entries:
         values = context.fields(entry)
@@ -130,7 +130,7 @@ def clocks(entries: Iterable[Entry], vcpu: int) -> dict[str, int]:
 
 
 def _number(values: Mapping[str, Value], name: str) -> int:
-    """Return a field that is one number, 0 where the entry was too short for it."""
+    """Return a field that is one number, or 0 where the entry is too short for it."""
     value = values.get(name, 0)
     return value if isinstance(value, int) else 0
 

@@ -11,20 +11,20 @@ from pyxl.formats.legacy.v1 import read
 from pyxl.formats.stream import libxc_records as records
 from pyxl.formats.stream import libxc_v2, libxl_v2, record
 
-#: What stands for Xen's version in a stream that was converted: major 0, and the converter's own version.
+#: In place of Xen's version a converted stream has major 0, and the converter's own version.
 CONVERTED = (0, 1)
 #: HVM parameters of the tail.
 IOREQ_PFN, BUFIOREQ_PFN, STORE_PFN = 5, 6, 1
-#: A device state that tells of no device: qemu's magic, its version, the end.
+#: A device state that holds no device: qemu's magic, its version, the end.
 POWER_ON = b"QEVM\0\0\0\3\0"
-#: Upstream qemu names devices by their place on the PCI bus, qemu-traditional never does.
+#: Upstream qemu names devices by their place on the PCI bus; qemu-traditional never does.
 PCI_NAME = b"0000:00:"
 
 
 def convert(source: items.Input, skip_device_state: bool) -> Iterator[bytes | memoryview]:
-    """Yield a libxl v2 stream in pieces, out of the legacy one at whose first byte ``source`` stands.
+    """Yield a libxl v2 stream in pieces; ``source`` is at the first byte of the legacy one.
 
-    A piece is good until the next one is asked for.  ``skip_device_state`` has an HVM guest's devices start as after
+    A piece is valid until the next one is asked for.  ``skip_device_state`` makes an HVM guest's devices start as after
     power-on.
 
     :raise StreamError: the stream is bad, or its device state is one that no current qemu can load.
@@ -62,7 +62,7 @@ def convert(source: items.Input, skip_device_state: bool) -> Iterator[bytes | me
                 yield record.encode(libxc_v2.SHARED_INFO, page) + record.encode(libxc_v2.END)
             case items.DeviceState(offset, _, state):
                 if skip_device_state:
-                    state = POWER_ON  # there has to be one: libxl has qemu load it, and looks for none
+                    state = POWER_ON  # there has to be one: libxl makes qemu load it without a check
                 elif PCI_NAME not in state:
                     raise traditional(offset)
                 elif keys:
@@ -73,7 +73,7 @@ def convert(source: items.Input, skip_device_state: bool) -> Iterator[bytes | me
 
 
 def traditional(offset: int) -> UnsupportedStream:
-    """Return the error that a device state of qemu-traditional's is."""
+    """Return the error for a device state of qemu-traditional."""
     return UnsupportedStream(
         "the device state is qemu-traditional's, which no current qemu can load", offset,
         "`--skip-device-state` starts the devices afresh: pyxl/formats/legacy/README.md says what that means.",
@@ -81,7 +81,7 @@ def traditional(offset: int) -> UnsupportedStream:
 
 
 def _start(is_pv: bool) -> bytes:
-    """Return all that stands before a PV guest's own info; of an HVM guest's static data, that there is none."""
+    """Return the headers; for an HVM guest also STATIC_DATA_END, which follows a PV guest's own info later."""
     libxl = libxl_v2.HEADER.pack(libxl_v2.IDENT, libxl_v2.VERSION, libxl_v2.OPTION_LEGACY)
     image = libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, libxc_v2.VERSIONS[-1], 0, 0, 0)
     kind = libxc_v2.TYPE_PV if is_pv else libxc_v2.TYPE_HVM
@@ -91,7 +91,7 @@ def _start(is_pv: bool) -> bytes:
 
 
 def _record(kind: int, head: bytes, body: bytes) -> Iterator[bytes]:
-    """Yield a record whose body may be too long to be copied."""
+    """Yield a record in pieces, without copying its body."""
     length = len(head) + len(body)
     yield record.HEADER.pack(kind, length) + head
     yield body
@@ -99,7 +99,7 @@ def _record(kind: int, head: bytes, body: bytes) -> Iterator[bytes]:
 
 
 def _words(pfns: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the words of pages in a v2 stream: types move to the top bits."""
+    """Return the page words of a v2 stream: types move to the top bits."""
     if max(pfns) >> 28:
         return tuple((pfn & 0xF000_0000) << 32 | pfn & 0x0FFF_FFFF for pfn in pfns)
     return pfns

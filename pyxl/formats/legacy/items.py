@@ -1,6 +1,6 @@
-"""What a legacy stream is read from and into: its input, and the items that come out.
+"""The input that a legacy stream is read from, and the items that come out.
 
-Spec: README.md of this folder.  Knows exact reads in the writer's word size; does not know what follows what.
+Spec: README.md of this folder.  Knows exact reads in the writer's word size; does not know the order of items.
 """
 
 import struct
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from pyxl.errors import BadRecord
 
 PAGE = 4096
-#: Bytes of one blob that are held: real contexts and device states stay below 2 MiB.
+#: The most bytes of one blob: real contexts and device states stay below 2 MiB.
 MAX_BLOB = 8 << 20
 
 
@@ -22,7 +22,7 @@ class Input(Protocol):
 
     @property
     def offset(self) -> int:
-        """Where in the file the next byte stands."""
+        """Where in the file the next byte is."""
 
     def take(self, length: int) -> bytes:
         """Return exactly the next ``length`` bytes."""
@@ -31,14 +31,14 @@ class Input(Protocol):
         """Pass over the next ``length`` bytes."""
 
     def pages(self, length: int) -> memoryview:
-        """Return the next ``length`` bytes of page data, good until the next call; nothing where nobody wants them."""
+        """Return the next ``length`` bytes of page data, valid until the next call; empty where nobody wants them."""
 
     def rest(self, most: int) -> bytes:
         """Return all that is left, but at most ``most`` bytes."""
 
 
 class Head(NamedTuple):
-    """Who wrote the stream: ``word`` is the bytes of the toolstack's long, 4 or 8; ``pfns`` one more than the last."""
+    """The stream's head: ``word`` is the size of the toolstack's long, 4 or 8; ``pfns`` is the last pfn plus one."""
 
     word: int
     pfns: int
@@ -46,7 +46,7 @@ class Head(NamedTuple):
 
 
 class PvInfo(NamedTuple):
-    """The extended info of a PV guest: how long its vcpus' contexts are, in bytes, and so how wide it is itself."""
+    """The extended info of a PV guest: the length of its vcpus' contexts, in bytes, and so the guest's width."""
 
     context_size: int
     guest_width: int
@@ -85,7 +85,7 @@ class HvmParam(NamedTuple):
 
 
 class Physmap(NamedTuple):
-    """What the device model has moved in the guest's memory: its xenstore keys, relative to its directory."""
+    """The memory that the device model has moved, as its xenstore keys relative to its directory."""
 
     pairs: list[tuple[str, str]]
 
@@ -104,7 +104,7 @@ class SharedInfo(NamedTuple):
 
 
 class HvmTail(NamedTuple):
-    """Pages that libxc knows by name, and Xen's own HVM context."""
+    """The pages that libxc knows by name, and the HVM context."""
 
     ioreq_pfn: int
     bufioreq_pfn: int
@@ -127,9 +127,9 @@ Item = (
 
 @dataclass(slots=True)
 class Stream:
-    """Reads of numbers from ``input``; ``record`` is what is being read, for whoever has to say where the file ends.
+    """Reads numbers from ``input``; ``record`` names what is being read, for errors.
 
-    ``word`` is the bytes of a long, ``start`` where the record begins.
+    ``word`` is the size of a long in bytes, ``start`` is where the record begins.
     """
 
     input: Input
@@ -138,12 +138,12 @@ class Stream:
     start: int = 0
 
     def begin(self, record: str, back: int = 0) -> None:
-        """Begin to read ``record``, ``back`` bytes of which were read already."""
+        """Begin to read ``record``, of which ``back`` bytes are already read."""
         self.record = record
         self.start = self.input.offset - back
 
     def numbers(self, layout: str) -> tuple[int, ...]:
-        """Return little-endian numbers, packed, by struct's letters."""
+        """Return packed little-endian numbers by struct's letters."""
         layout = "<" + layout
         return struct.unpack(layout, self.input.take(struct.calcsize(layout)))
 
@@ -154,14 +154,14 @@ class Stream:
         return self.numbers(f"{count}{'I' if self.word == 4 else 'Q'}")
 
     def blob(self, length: int) -> bytes:
-        """Return ``length`` bytes that are held.
+        """Return a blob of ``length`` bytes.
 
-        :raise BadRecord: no such blob is as long.
+        :raise BadRecord: it is longer than any such blob.
         """
         if length > MAX_BLOB:
             raise self.bad(f"claims {length} bytes")
         return self.input.take(length)
 
     def bad(self, what: str) -> BadRecord:
-        """Return the error that ``record`` is."""
+        """Return the error for ``record``."""
         return BadRecord(f"{self.record}: {what}", self.start)

@@ -1,6 +1,6 @@
-"""What a conversion has to know of a legacy checkpoint's config, JSON or xl.cfg text; the rest is kept as it stands.
+"""What a conversion has to know about a legacy checkpoint's config, JSON or xl.cfg text; the rest stays as it is.
 
-Does not know whether the config is one that libxl or pyxl takes: that is for who restores the guest.
+Does not know whether libxl or pyxl takes the config: a restore finds out.
 """
 
 import json
@@ -11,7 +11,7 @@ from pyxl.formats.stream.xl_header import XlHeader
 
 
 class OldConfig:
-    """The config behind an xl header; what cannot be read out of it is empty."""
+    """The config behind an xl header; what it does not say is empty."""
 
     def __init__(self, header: XlHeader) -> None:
         self._bytes = header.config
@@ -43,10 +43,10 @@ class OldConfig:
         return is_hvm and named in ("qemu-xen-traditional", "qemu_xen_traditional")
 
     def for_upstream(self) -> bytes:
-        """Return the config with qemu-traditional, and the firmware that it alone has, replaced by today's."""
+        """Return the config with qemu-traditional, and the firmware that only it has, replaced by the current ones."""
         if not self.is_traditional:
             return self._bytes
-        if not self._is_json:  # in a config the last word counts
+        if not self._is_json:  # in a config the last setting wins
             firmware = b'bios = "seabios"\n' if self._settings.get("bios") == "rombios" else b""
             return self._bytes + b'\ndevice_model_version = "qemu-xen"\n' + firmware
         hvm = _member(self._build, "type.hvm")
@@ -69,7 +69,7 @@ def _member(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    from pyxl.formats.xlcfg.lexer import read  # a restore of a JSON config does without
+    from pyxl.formats.xlcfg.lexer import read  # a restore with a JSON config does not need it
 
     try:
         return {name: str(setting.value) for name, setting in read([("config", text)]).items()}

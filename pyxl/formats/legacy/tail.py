@@ -1,6 +1,6 @@
-"""What a legacy stream ends with: a guest's vcpus, and the device model's state; and the physmap, which is libxl's.
+"""The end of a legacy stream: a guest's vcpus and the device model's state; and libxl's physmap.
 
-Spec: README.md of this folder.  Knows bytes; does not know which device model wrote its state, or whether one takes it.
+Spec: README.md of this folder.  Knows bytes; does not know which device model wrote the state, or whether one takes it.
 """
 
 import struct
@@ -16,13 +16,13 @@ EXTENDED_SIZE = 128
 MAX_UNMAPPED = 1 << 28
 #: A vcpu's XSAVE area is some 11 KiB at most.
 MAX_XSAVE = 1 << 20
-#: Some four pieces of memory are moved in a guest; each makes three keys here.
+#: A guest has some four moved pieces of memory; each makes three keys here.
 MAX_PHYSMAP = 64 << 10
 PHYSMAP = struct.Struct("<QQQI")  # offset in the device model's memory, start in the guest's, size, length of the name
 
 
 def hvm(stream: items.Stream) -> Iterator[items.Item]:
-    """Yield the magic pages with Xen's context, and the device model's state."""
+    """Yield the magic pages with the HVM context, and the device model's state."""
     stream.begin("HVM tail")
     ioreq, bufioreq, store, length = stream.numbers("QQQI")
     yield items.HvmTail(ioreq, bufioreq, store, stream.blob(length))
@@ -32,7 +32,7 @@ def hvm(stream: items.Stream) -> Iterator[items.Item]:
 def pv(stream: items.Stream, info: items.PvInfo, vcpus: list[int]) -> Iterator[items.Item]:
     """Yield the vcpus that are online, and the shared info page."""
     stream.begin("unmapped pages")
-    # Their numbers say nothing: what is not mapped was not sent.
+    # Their numbers are not needed: pages that are not mapped were not sent.
     unmapped = stream.number("I")
     if unmapped > MAX_UNMAPPED:
         raise stream.bad(f"{unmapped} of them")
@@ -47,9 +47,9 @@ def pv(stream: items.Stream, info: items.PvInfo, vcpus: list[int]) -> Iterator[i
 
 
 def physmap(stream: items.Stream, length: int) -> list[tuple[str, str]]:
-    """Return the keys that a TOOLSTACK chunk of ``length`` bytes stands for.
+    """Return the keys that a TOOLSTACK chunk of ``length`` bytes holds.
 
-    On 64 bits its structures are four bytes longer than what is used of them, which stand behind each name.
+    On 64 bits its structures are four bytes longer than their fields; these bytes follow each name.
     """
     if length > MAX_PHYSMAP:
         raise stream.bad(f"claims {length} bytes")

@@ -1,6 +1,6 @@
 """The legacy stream of Xen 4.2 to 4.5: its head, and the chunks of memory and settings up to the tail.
 
-Spec: README.md of this folder.  Knows bytes; does not know the v2 streams, nor xl's header before it.
+Spec: README.md of this folder.  Knows bytes; does not know the v2 streams, nor the xl header before it.
 """
 
 import struct
@@ -19,7 +19,7 @@ MAX_EXTENDED_INFO = 64 << 10
 CONTEXTS = {0x1430: (8, 4), 0xAF0: (4, 3)}
 #: A page that the saver could not map: it has no number.
 UNMAPPED = 0xF000_0000
-#: From this type on there is no page data: broken, to be allocated only, not there.
+#: From this type on there is no page data: broken, to be allocated only, absent.
 WITHOUT_DATA = 0xD
 TYPES = frozenset((0, 1, 2, 3, 4, 9, 0xA, 0xB, 0xC, 0xD, 0xE, 0xF))
 
@@ -40,11 +40,11 @@ UNREADABLE = {
 
 
 def read(source: items.Input) -> Iterator[items.Item]:
-    """Yield all that stands in a stream, in its order, leaving what follows it unread.
+    """Yield all items of a stream in order, leaving what follows it unread.
 
-    ``source`` stands at the stream's first byte.  A batch's pages are good until the next item is asked for.
+    ``source`` is at the stream's first byte.  A batch's pages are valid until the next item is asked for.
 
-    :raise StreamError: the stream ends early, or holds what cannot be.
+    :raise StreamError: the stream ends early, or is malformed.
     """
     stream = items.Stream(source)
     try:
@@ -62,7 +62,7 @@ def _items(stream: items.Stream) -> Iterator[items.Item]:
         yield _p2m_frames(stream, head, pv)
         stream.begin("a chunk")
         marker = stream.number("i")
-    vcpus = [0]  # as libxc has it before a chunk says otherwise
+    vcpus = [0]  # libxc's default, before a chunk says otherwise
     while marker != END:
         stream.begin(f"chunk {marker}", back=4)
         if marker > 0:
@@ -80,7 +80,7 @@ def _items(stream: items.Stream) -> Iterator[items.Item]:
             yield _hvm_param(stream, marker, head.is_pv)
         elif marker in UNREADABLE:
             raise UnsupportedStream(UNREADABLE[marker], stream.start)
-        elif marker not in (VERIFY, LAST_CHECKPOINT):  # verified pages are pages once more
+        elif marker not in (VERIFY, LAST_CHECKPOINT):  # verified pages come as pages once more
             raise stream.bad("unknown")
         stream.begin("a chunk")
         marker = stream.number("i")
@@ -88,16 +88,16 @@ def _items(stream: items.Stream) -> Iterator[items.Item]:
 
 
 def _head(stream: items.Stream) -> tuple[items.Head, int]:
-    """Return the head, and the first chunk's marker where the guest has no extended info, which it has if it is PV.
+    """Return the head, and the first chunk's marker unless there is extended info, which only a PV guest has.
 
-    No stream says how wide its writer was: fewer pages than 2^32 leave the upper half of a 64-bit number empty, where
-    32 bits would be followed by a marker or by ~0.
+    The stream does not name its word size: of a 64-bit number with fewer pages than 2^32 the upper half is zero, while
+    a marker or ~0 follows a 32-bit one.
     """
     stream.begin(stream.record)
     low, high = stream.numbers("Ii")
     stream.word = 4 if high else 8
     marker = high or stream.number("i")
-    # -1 would begin the resending of pages, of which none was sent yet.
+    # -1 would begin the second sending of pages, but none was sent yet.
     is_pv = marker == -1
     if is_pv and stream.word == 8 and stream.number("i") != -1:
         raise BadHeader("extended info without its signature", stream.start + 8)
@@ -146,7 +146,7 @@ def _batch(stream: items.Stream, count: int) -> items.Batch:
         raise stream.bad(f"{count} pages")
     pfns = stream.longs(count)
     with_data = count
-    if max(pfns) >> 28:  # seldom: of most batches all pages are plain
+    if max(pfns) >> 28:  # rare: in most batches all pages are plain
         pfns = tuple(pfn for pfn in pfns if pfn != UNMAPPED)
         if wrong := {pfn >> 28 for pfn in pfns} - TYPES:
             raise stream.bad(f"page type {min(wrong):#x}")

@@ -1,6 +1,6 @@
-"""What the body of an element says, in the terms of JSON: numbers, names, and bit patterns in hexadecimal.
+"""What the body of an element says, as JSON has it: numbers, names, and bit patterns in hexadecimal.
 
-Spec: README.md of this folder.  Knows which codec reads which body; does not know files, or how it will be shown.
+Spec: README.md of this folder.  Knows which codec reads which body; does not know files, or how the result is shown.
 """
 
 from itertools import islice
@@ -13,15 +13,15 @@ from pyxl.formats.hvm.context import Value
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, xl_header
 from pyxl.formats.stream.walk import Element
 
-#: More than Xen writes for a guest with as many vcpus as it can have.
+#: More than Xen writes for a guest with the most vcpus that it can have.
 MAX_ENTRIES = 4096
-#: What is only counted: pages, and what has no meaning without them.
+#: Bodies that are only counted: pages, and records that mean nothing without them.
 _OPAQUE = (libxc_v2.PAGE_DATA, libxc_v2.SHARED_INFO)
 _DOMAINS = {libxc_v2.TYPE_PV: "pv", libxc_v2.TYPE_HVM: "hvm"}
 
 
 def wanted(element: Element) -> int:
-    """Return how many bytes of a body ``content`` reads: its length, or its first ones, or none."""
+    """Return how many bytes of a body ``content`` reads: all, the first ones, or none."""
     if element.layer == "libxl" and element.kind == libxl_v2.EMULATOR_CONTEXT:
         return min(libxl_v2.EMULATOR.size, element.length)
     if element.name in ("CONFIG", "TRAILER") or (element.layer == "libxc" and element.kind in _OPAQUE):
@@ -32,7 +32,7 @@ def wanted(element: Element) -> int:
 def content(element: Element, body: bytes) -> Any:
     """Return what ``wanted`` bytes of the element's body say; None where they say nothing.
 
-    :raise StreamError: they cannot be.
+    :raise StreamError: they are malformed.
     """
     if not body:
         return None

@@ -1,4 +1,4 @@
-"""CPU policies: the processor that a guest has seen, and what of it another host lacks.
+"""CPU policies: the processor that a guest has seen, and which of its features another host lacks.
 
 Spec: xen-spec.md 3.3, records X86_CPUID_POLICY and X86_MSR_POLICY.  Knows bytes, and which CPUID words hold features.
 """
@@ -44,10 +44,10 @@ _7D = (
     "- - avx512-4vnniw avx512-4fmaps fsrm - - - avx512-vp2intersect srbds-ctrl md-clear - - - serialize - tsxldtrk - "
     "pconfig - cet-ibt - amx-bf16 avx512-fp16 amx-tile amx-int8 ibrsb stibp l1d-flush arch-caps core-caps ssbd"
 )
-#: Bits of leaf 1 edx that AMD's processors repeat; Xen does so for a guest, but not in what a host has.
+#: Bits of leaf 1 edx that AMD's processors repeat; Xen repeats them for a guest, but not for a host.
 _REPEATED = 0x0183_F3FF
-#: The words that hold features, as (leaf, subleaf, register): names of their bits, and bits that need nothing of a
-#: processor: they tell of topology or of something missing, follow the guest's kernel, are emulated or repeated.
+#: The words that hold features, as (leaf, subleaf, register): names of their bits, and bits that a host may lack:
+#: they describe topology or something missing, follow the guest's kernel, are emulated or repeated.
 FEATURES: dict[tuple[int, int, int], tuple[str, int]] = {
     (1, NO_SUBLEAF, 3): (_1D, 1 << 28),
     (1, NO_SUBLEAF, 2): (_1C, 1 << 21 | 1 << 27),
@@ -63,7 +63,7 @@ FEATURES: dict[tuple[int, int, int], tuple[str, int]] = {
     (0x8000_0008, NO_SUBLEAF, 1): ("clzero - rstr-fp-err-ptrs - - - - - - wbnoinvd - - ibpb - ibrs amd-stibp", 0),
     (0x8000_0021, NO_SUBLEAF, 0): ("", 0),
 }
-#: Words that hold how far the leaves reach: Xen takes no guest that has seen more of them than its host has.
+#: Words that hold the highest leaves: Xen takes no guest that has seen more leaves than its host has.
 LIMITS = ((0, NO_SUBLEAF), (7, 0), (0x8000_0000, NO_SUBLEAF))
 
 
@@ -78,7 +78,7 @@ class CpuPolicy(NamedTuple):
 
 
 def decode(leaves: bytes, msrs: bytes) -> CpuPolicy:
-    """Return the policy that the bodies of the two records hold; what is left at their ends is ignored, as Xen does."""
+    """Return the policy in the bodies of the two records; like Xen, ignore a rest at their ends."""
     whole = leaves[: len(leaves) // LEAF.size * LEAF.size]
     entries = msrs[: len(msrs) // ENTRY.size * ENTRY.size]
     return CpuPolicy(
@@ -88,11 +88,11 @@ def decode(leaves: bytes, msrs: bytes) -> CpuPolicy:
 
 
 def of_stream(take: Take, offset: int) -> tuple[bool, CpuPolicy] | None:
-    """Return whether the guest is an HVM one, and its policy, from the head of a libxl stream; None where it has none.
+    """Return whether the guest is HVM, and its policy, from the head of a libxl stream; None where it has none.
 
     ``offset`` is where the stream starts in the file.  A stream of Xen before 4.14 has none.
 
-    :raise StreamError: the stream ends early, or a policy is longer than any is.
+    :raise StreamError: the stream ends early, or a policy is longer than any can be.
     """
     take(libxl_v2.HEADER.size + record.HEADER.size)
     _, _, version, _, _, _ = libxc_v2.IMAGE.unpack(take(libxc_v2.IMAGE.size))
@@ -115,7 +115,7 @@ def of_stream(take: Take, offset: int) -> tuple[bool, CpuPolicy] | None:
 
 
 def lacking(guest: CpuPolicy, host: CpuPolicy) -> list[str]:
-    """Return what ``guest`` has seen and ``host`` cannot give, by name: "avx2", or "CPUID 0x7.0 ebx bit 23"."""
+    """Return the features that ``guest`` has seen and ``host`` lacks, by name: "avx2", or "CPUID 0x7.0 ebx bit 23"."""
     missing = []
     for (leaf, subleaf, register), (names, ignored) in FEATURES.items():
         word = guest.word(leaf, subleaf, register) & ~host.word(leaf, subleaf, register) & ~ignored

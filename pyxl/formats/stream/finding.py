@@ -1,4 +1,4 @@
-"""What a strict look at a checkpoint finds: where, by which rule, and how bad it is.
+"""The findings of a strict check of a checkpoint: where, by which rule, and how bad.
 
 Spec: README.md of this folder has the rules.  Does not know how anything is found.
 """
@@ -10,8 +10,8 @@ from typing import NamedTuple
 class Severity(Enum):
     """How bad a finding is.
 
-    ``BROKEN``: stock restore refuses the file, or it is not what was saved.  ``SUSPICIOUS``: against the format, as no
-    known writer makes it; stock restore does not look.  ``UNKNOWN``: nothing says whether it is right.
+    ``BROKEN``: stock restore refuses the file, or it is not what was saved.  ``SUSPICIOUS``: it violates the format
+    and no known writer makes it, but stock restore does not look.  ``UNKNOWN``: nothing says whether it is right.
     """
 
     BROKEN = "broken"
@@ -23,7 +23,7 @@ BROKEN, SUSPICIOUS, UNKNOWN = Severity
 
 
 class Remark(NamedTuple):
-    """A finding whose place its reader knows."""
+    """A finding without its place, which the caller knows."""
 
     rule: str
     severity: Severity

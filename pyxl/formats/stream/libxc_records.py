@@ -1,6 +1,6 @@
-"""Bodies of the records in a libxc stream, to objects and back: the same bytes come out, reserved fields and all.
+"""Bodies of the records in a libxc stream, to objects and back: byte for byte, reserved fields included.
 
-Spec: README.md of this folder.  Knows layouts; does not read pages, nor into blobs that only Xen understands.
+Spec: README.md of this folder.  Knows layouts; does not read pages, nor blobs that only Xen understands.
 """
 
 import struct
@@ -25,12 +25,12 @@ PAGE_TYPES = {
     0x0: "RAM", 0x1: "L1", 0x2: "L2", 0x3: "L3", 0x4: "L4", 0x9: "L1-pinned", 0xA: "L2-pinned", 0xB: "L3-pinned",
     0xC: "L4-pinned", BROKEN: "broken", XALLOC: "allocated", XTAB: "absent",
 }  # fmt: skip
-#: Types whose pages stand in the record.
+#: Types whose pages are in the record.
 WITH_DATA = frozenset(PAGE_TYPES) - {BROKEN, XALLOC, XTAB}
 
 
 class PageData(NamedTuple):
-    """What stands in a PAGE_DATA record before its pages: a word a page, its pfn below and its type on top."""
+    """The head of a PAGE_DATA record: a word for each page, its pfn in the low bits, its type in the high ones."""
 
     words: tuple[int, ...]
     reserved: int = 0
@@ -42,7 +42,7 @@ class PageData(NamedTuple):
         return HEAD.size + WORD.size * len(self.words) + PAGE_SIZE * pages
 
     def pages(self) -> Iterator[tuple[int, int, int | None]]:
-        """Yield (pfn, type, where its page stands in the body) for each word, None where the type has no page."""
+        """Yield (pfn, type, offset of its page in the body) for each word; no offset (None) without a page."""
         at = HEAD.size + WORD.size * len(self.words)
         for word in self.words:
             kind = word >> TYPE_SHIFT
@@ -75,7 +75,7 @@ class VcpuBlob(NamedTuple):
 
 
 class TscInfo(NamedTuple):
-    """``mode`` is tsc_mode's number; ``nsec`` what the guest's TSC stood at, in nanoseconds."""
+    """``mode`` is tsc_mode's number; ``nsec`` is the guest's TSC in nanoseconds."""
 
     mode: int
     khz: int
@@ -118,7 +118,7 @@ class MsrPolicy(NamedTuple):
     entries: tuple[MsrEntry, ...]
 
 
-#: A record whose body is empty, opaque or of an unknown type is its bytes.
+#: An empty or opaque body, or one of an unknown type, is just bytes.
 Body: TypeAlias = PvInfo | P2mFrames | VcpuBlob | TscInfo | HvmParams | DirtyPfns | CpuidPolicy | MsrPolicy | bytes
 
 VCPU_BLOBS = (
@@ -134,7 +134,7 @@ _ENTRIES = {
 
 
 def check_length(kind: int, length: int, offset: int) -> None:
-    """Check whether any record but PAGE_DATA can have a body of this length; ``offset`` is where it starts.
+    """Check that a record other than PAGE_DATA can have a body of this length; ``offset`` is where it starts.
 
     :raise BadRecord: it cannot.
     """
@@ -146,9 +146,9 @@ def check_length(kind: int, length: int, offset: int) -> None:
 
 
 def decode(kind: int, body: bytes, offset: int) -> Body:
-    """Return what the body of any record but PAGE_DATA holds; ``offset`` is where it starts, for the error.
+    """Return what the body of a record other than PAGE_DATA holds; ``offset`` is where it starts, for the error.
 
-    :raise BadRecord: the body's length cannot be, or differs from what its count says.
+    :raise BadRecord: the body's length is impossible, or differs from its count.
     """
     check_length(kind, len(body), offset)
     match kind:
@@ -201,9 +201,9 @@ def encode(kind: int, body: Body) -> bytes:
 
 
 def page_head_size(body: bytes, length: int, offset: int) -> int:
-    """Return how many bytes stand before the pages of a PAGE_DATA body of ``length``, given its first 8.
+    """Return how many bytes precede the pages of a PAGE_DATA body of ``length``, given its first 8.
 
-    :raise BadRecord: its count cannot be.
+    :raise BadRecord: its count is impossible.
     """
     if len(body) < HEAD.size:
         raise BadRecord(f"PAGE_DATA of {length} bytes", offset)
@@ -215,13 +215,13 @@ def page_head_size(body: bytes, length: int, offset: int) -> int:
 
 
 def decode_pages(head: bytes) -> PageData:
-    """Return what ``page_head_size`` bytes of a PAGE_DATA body say of its pages."""
+    """Decode the first ``page_head_size`` bytes of a PAGE_DATA body."""
     _, reserved = HEAD.unpack_from(head)
     return PageData(_words(head, HEAD.size), reserved)
 
 
 def encode_page_head(pages: PageData) -> bytes:
-    """Return a PAGE_DATA record as far as its pages, which need no padding behind them."""
+    """Return a PAGE_DATA record up to its pages, which need no padding after them."""
     head = record.HEADER.pack(libxc_v2.PAGE_DATA, pages.size)
     return head + HEAD.pack(len(pages.words), pages.reserved) + _pack_words(pages.words)
 

@@ -41,7 +41,7 @@ NAMES = dict(
         "CHECKPOINT_DIRTY_PFN_LIST STATIC_DATA_END X86_CPUID_POLICY X86_MSR_POLICY".split()
     )
 )
-#: Types that no plain restore takes: retired, or of streams of many checkpoints.
+#: Types that no plain restore takes: retired ones, and those of checkpointed streams.
 UNREADABLE = (TOOLSTACK, CHECKPOINT, CHECKPOINT_DIRTY_PFN_LIST)
 #: Types with this bit are passed over by readers that do not know them.
 OPTIONAL = 0x8000_0000

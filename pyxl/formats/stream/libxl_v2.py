@@ -27,7 +27,7 @@ NAMES = {
     END: "END", LIBXC_CONTEXT: "LIBXC_CONTEXT", EMULATOR_XENSTORE_DATA: "EMULATOR_XENSTORE_DATA",
     EMULATOR_CONTEXT: "EMULATOR_CONTEXT", CHECKPOINT_END: "CHECKPOINT_END", CHECKPOINT_STATE: "CHECKPOINT_STATE",
 }  # fmt: skip
-#: The others belong to streams of many checkpoints, which no plain restore takes.
+#: The others belong to checkpointed streams, which no plain restore takes.
 RESTORABLE = (END, LIBXC_CONTEXT, EMULATOR_XENSTORE_DATA, EMULATOR_CONTEXT)
 
 EMULATOR = struct.Struct("<II")  # emulator id, index
@@ -81,7 +81,7 @@ def end() -> bytes:
 
 
 def decode_emulator(body: bytes, offset: int) -> tuple[int, int]:
-    """Return emulator id and index, which begin the body of both emulator records; ``offset`` is where it starts.
+    """Return emulator id and index, with which both emulator records begin; ``offset`` is where the body starts.
 
     :raise BadRecord: the body is shorter than that.
     """
@@ -94,7 +94,7 @@ def decode_emulator(body: bytes, offset: int) -> tuple[int, int]:
 def decode_xenstore_data(body: bytes, offset: int) -> XenstoreData:
     """Return what an EMULATOR_XENSTORE_DATA body that starts at ``offset`` holds.
 
-    :raise BadRecord: it is too short, or not pairs of a relative path and a value with a NUL behind each.
+    :raise BadRecord: it is too short, or not pairs of a relative path and a value, each with a NUL.
     """
     emulator, index = decode_emulator(body, offset)
     *strings, rest = bytes(body[EMULATOR.size :]).decode(errors="surrogateescape").split("\0")

@@ -1,4 +1,4 @@
-"""The trailer behind END of every checkpoint that pyxl writes: sums of the file's blocks, and what it is a save of.
+"""The trailer behind END of every checkpoint that pyxl writes: sums of the file's blocks, and whose save it is.
 
 Spec: README.md of this folder.  Knows bytes and which hash sums them; does not know files, or how blocks are read.
 """
@@ -23,16 +23,16 @@ HEAD = struct.Struct("<8sIIQII")  # magic, version, block size, bytes covered, s
 DIGEST_SIZE = 16
 FOOT = struct.Struct("<Q8s")  # length of the whole trailer, end magic
 MAX_IDENTITY = 64 << 10
-#: Seven values of this many characters, escaped, are an identity within its bound.
+#: Seven values of this many characters, escaped, stay within the bound of an identity.
 MAX_VALUE = 1024
 
-#: The sum of a block, a number of 64 bits: of bytes that are all there, and of bytes that come in pieces.
+#: The sum of a block, a 64-bit number: of bytes that are all there, and of bytes that come in pieces.
 block_sum = xxhash.xxh3_64_intdigest
 BlockHash = xxhash.xxh3_64
 
 
 class Identity(NamedTuple):
-    """What a checkpoint is a save of, and who made it; a value that nobody knew is empty.
+    """Which guest a checkpoint is a save of, and what made it; an unknown value is empty.
 
     ``saved`` is in UTC, as 2026-11-24T15:20:11Z.
     """
@@ -98,7 +98,7 @@ def parse(take: Take, offset: int) -> Trailer:
 
 
 def compare(trailer: Trailer, index: int, found: int) -> None:
-    """Compare the sum of one block, counted from 0, with the one that was found.
+    """Compare the sum of block ``index``, counted from 0, with the one in the trailer.
 
     :raise BadRecord: they differ.
     """
@@ -108,7 +108,7 @@ def compare(trailer: Trailer, index: int, found: int) -> None:
 
 
 def _identity(text: bytes, offset: int) -> Identity:
-    """Return the identity out of its JSON; members that a later pyxl may add are passed over."""
+    """Return the identity in its JSON; ignore members that a later pyxl may add."""
     try:
         found = json.loads(text)
         known = {name: str(found.get(name, "")) for name in Identity._fields}

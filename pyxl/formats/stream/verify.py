@@ -1,7 +1,7 @@
-"""A strict look at a whole v2 stream: everything in it that is not as it should be, found in passing.
+"""A strict check of a whole v2 stream, in one pass.
 
-Spec: README.md of this folder.  Knows what follows what, and all that is around bodies; verify_bodies knows those.
-Does not know files, or the sums of a trailer.
+Spec: README.md of this folder.  Knows the order of records and all that is around bodies; verify_bodies knows
+bodies.  Does not know files, or the sums of a trailer.
 """
 
 import json
@@ -14,7 +14,7 @@ from pyxl.formats.stream.record import Skip, Take
 from pyxl.formats.stream.walk import Element
 from pyxl.formats.stream.xl_header import XlHeader
 
-#: Rules for what ends a walk; for any other error it is that this pyxl does not know what is there.
+#: The rule of each error that ends a walk; any other error is about something that this pyxl does not know.
 _FRAMING = {TruncatedStream: "cut", BadHeader: "header", BadRecord: "record"}
 _HVM_ONLY = {libxc_v2.HVM_CONTEXT, libxc_v2.HVM_PARAMS}
 _PV_ONLY = {
@@ -31,15 +31,15 @@ _EMULATOR_RECORDS = {libxl_v2.EMULATOR_XENSTORE_DATA, libxl_v2.EMULATOR_CONTEXT}
 
 
 def broken_by(error: StreamError, record_: str) -> Finding:
-    """Return the finding that an error of the framing is."""
+    """Return the finding for an error of the framing."""
     return Finding(error.offset, record_, _FRAMING.get(type(error), "unsupported"), BROKEN, error.what)
 
 
 def findings(header: XlHeader, take: Take, skip: Skip) -> Generator[Finding, None, int | None]:
     """Yield all that is wrong with a v2 stream and the header before it, and return the offset behind END.
 
-    ``take`` and ``skip`` stand behind the header.  Where the framing breaks, that is the last finding, and None is
-    returned.  Pages are skipped; of all else at most ``verify_bodies.CHUNK`` bytes are held at once.
+    ``take`` and ``skip`` start behind the header.  If the framing is broken, that is the last finding, and the result
+    is None.  Pages are skipped; of anything else at most ``verify_bodies.CHUNK`` bytes are in memory at once.
     """
     order, reader = _Order(), _Reader(take, skip)
     *_, last = walk.header_elements(header)
@@ -56,9 +56,9 @@ def findings(header: XlHeader, take: Take, skip: Skip) -> Generator[Finding, Non
 
 
 class _Reader:
-    """take and skip for a walk that lets the body before it be read ahead of its being skipped.
+    """Give a walk its take and skip, and let a body be read before the walk skips it.
 
-    ``taken`` is what was last taken: a header that was just yielded.
+    ``taken`` is what was taken last: a header that was just yielded.
     """
 
     def __init__(self, take: Take, skip: Skip) -> None:
@@ -81,14 +81,14 @@ class _Reader:
         return data
 
     def read_end(self, at: int, length: int) -> bytes:
-        """Return ``length`` bytes that begin ``at`` bytes within the body, of which no more than that was read."""
+        """Return ``length`` bytes from byte ``at`` of the body, which was not read any further."""
         self._skip(at - self._ahead)
         self._ahead = at
         return self.read(length)
 
 
 class _Order:
-    """What has come so far, and so what may come now."""
+    """Knows what has come so far, and so what may come next."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -97,7 +97,7 @@ class _Order:
         self._is_hvm = False
 
     def of_header(self, element: Element, data: bytes) -> Iterator[Remark]:
-        """Yield what is wrong with a header of the stream, and note what it says of the records behind it."""
+        """Yield what is wrong with a header of the stream, and note what it says about the records that follow."""
         if element.name == "HEADER":
             reserved = libxl_v2.HEADER.unpack(data)[2] & ~libxl_v2.KNOWN_OPTIONS
         elif element.name == "IMAGE_HEADER":
@@ -110,7 +110,7 @@ class _Order:
             yield Remark("reserved", SUSPICIOUS, "reserved bits are set")
 
     def of_record(self, element: Element) -> Iterator[Remark]:
-        """Yield what is wrong with a record's standing where it does."""
+        """Yield what is wrong with the place of a record."""
         if element.layer == "libxl":
             yield from self._of_libxl(element.kind)
             return

@@ -1,6 +1,6 @@
-"""A strict look into the body of a record: its length, its reserved bits, and what no reader could take.
+"""A strict check of a record's body: its length, its reserved bits, and values that no reader takes.
 
-Spec: README.md of this folder.  Knows one body at a time; does not know what stands before or behind its record.
+Spec: README.md of this folder.  Knows one body at a time; does not know which records come before or after it.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PARAM, WORD
 from pyxl.formats.stream.record import Take
 from pyxl.formats.stream.walk import Element
 
-#: Bytes of a body that are read at once; a record other than of pages that is longer than this is not looked into.
+#: Bytes of a body that are read at once; a longer record is not checked, unless it has pages.
 CHUNK = 4 << 20
-#: A pfn of more bits than these is no page of any processor's.
+#: No processor has a pfn of more bits.
 _PFN_BITS = 40
 
 _MUST_BE_EMPTY = {
     "libxl": {libxl_v2.END},
     "libxc": {libxc_v2.END, libxc_v2.VERIFY, libxc_v2.STATIC_DATA_END},
 }
-#: Records whose check knows more of their length than whether it can be.
+#: Records whose check knows more about their length than whether it is possible.
 _OWN_LENGTH = (libxc_v2.PAGE_DATA, libxc_v2.X86_PV_INFO)
 #: Sizes of a vcpu's basic state by the guest's width: 64 and 32 bits.
 _BASIC_SIZES = (5168, 2800)
@@ -33,8 +33,8 @@ _VCPU_MSR = 16
 #: Entries that are longer on processors with more state.
 _OPEN_ENDED = (hvm_context.XSAVE, hvm_context.MSR)
 
-# Of a page's word, little-endian, the last byte has the type above and reserved bits below, the one before it reserved
-# bits above: so whole arrays are checked without making a number of each word.
+# A page's word is little-endian: its last byte has the type above reserved bits, the byte before it reserved
+# bits on top.  So whole arrays are checked without making a number of each word.
 _TOPS = range(256)
 _KNOWN = bytes(top for top in _TOPS if top >> 4 in libxc_records.PAGE_TYPES)
 _WITH_DATA = bytes(top for top in _TOPS if top >> 4 in libxc_records.WITH_DATA)
@@ -42,7 +42,7 @@ _NO_RESERVED = bytes(top for top in _TOPS if not top & 0xF)
 
 
 def remarks(element: Element, read: Take) -> Iterator[Remark]:
-    """Yield what is wrong with a record's body; ``read`` gives its next bytes, of which some may stay unread.
+    """Yield what is wrong with a record's body; ``read`` returns its next bytes, some of which may stay unread.
 
     :raise TruncatedStream: the file ends within.
     """

@@ -1,6 +1,6 @@
 """A checkpoint's elements in the order of the file: headers, config, marker, records, trailer, each with its place.
 
-Spec: README.md of this folder.  Knows which element may follow which; does not know what stands in a record's body.
+Spec: README.md of this folder.  Knows which element may follow which; does not know what is in a record's body.
 """
 
 from collections import deque
@@ -11,14 +11,14 @@ from pyxl.errors import BadHeader, BadRecord, UnsupportedStream
 from pyxl.formats.stream import libxc_v2, libxl_v2, record, trailer, xl_header
 from pyxl.formats.stream.record import Skip, Take
 
-#: The kind of an element that is no record: its name says what it is.
+#: The kind of an element that is no record; its name says what it is.
 NO_RECORD = -1
 
 
 class Element(NamedTuple):
     """One piece of a file, in bytes from its start.
 
-    ``layer`` is whose it is: "xl", "libxl", "libxc" or "pyxl".  ``size`` counts head and padding, ``length`` the body
+    ``layer`` is its owner: "xl", "libxl", "libxc" or "pyxl".  ``size`` counts head and padding, ``length`` the body
     alone, which begins at ``body``; a header is all body.
     """
 
@@ -42,8 +42,8 @@ class Element(NamedTuple):
 def elements(take: Take, skip: Skip) -> Iterator[Element]:
     """Yield all elements of a file from its first byte to the end of its trailer, if it has one; reads no page.
 
-    A record is yielded when its head was read, and its body skipped when the next one is asked for: where the file ends
-    within it, that is when it shows.
+    A record is yielded when its head is read, and its body is skipped when the next one is asked for: only then does a
+    file that ends within the body raise its error.
 
     :raise StreamError: the file ends early or holds what stock restore would refuse.
     """
@@ -61,7 +61,7 @@ def elements(take: Take, skip: Skip) -> Iterator[Element]:
 
 
 def header_elements(header: xl_header.XlHeader) -> Iterator[Element]:
-    """Yield what stands before the stream: the header, the config if there is one, pyxl's marker or what others add."""
+    """Yield what comes before the stream: the header, the config if there is one, pyxl's marker or other extras."""
     at = xl_header.HEADER.size
     yield _header("xl", "HEADER", 0, at)
     if header.size > at:
@@ -108,7 +108,7 @@ def stream(take: Take, skip: Skip, offset: int) -> Iterator[Element]:
 
 
 def end_of_stream(take: Take, skip: Skip, offset: int) -> int:
-    """Pass over a libxl stream that starts at ``offset`` and return the offset behind its END.
+    """Skip a libxl stream that starts at ``offset`` and return the offset behind its END.
 
     :raise StreamError: as ``elements`` does.
     """

@@ -20,15 +20,15 @@ MARKER = struct.Struct("<8sII")  # magic, version, flags
 MARKER_MAGIC = b"pyxlmark"
 MARKER_VERSION = 1
 MARKER_TRAILER = 1  # a trailer stands behind END
-#: A config is some 2 KiB; a larger claim than this is a bad or hostile file, not a guest.
+#: A config is some 2 KiB; a file that claims more than this is bad or hostile.
 MAX_OPTIONAL = 1 << 20
 
 
 class XlHeader(NamedTuple):
-    """What stands before the stream.
+    """What comes before the stream.
 
-    ``block`` is the optional data as they stand there, ``config`` the config in them without its terminating NUL: JSON
-    when ``is_json``, else xl.cfg text, empty when none was saved; ``config_length`` counts the NUL.
+    ``block`` is the optional data as they are in the file, ``config`` is the config in them without its NUL: JSON if
+    ``is_json``, else xl.cfg text, empty if none was saved; ``config_length`` counts the NUL.
     ``has_marker`` says that pyxl's marker ends the block, ``has_trailer`` that it promises a trailer behind END.
     """
 
@@ -60,8 +60,8 @@ class XlHeader(NamedTuple):
 def encode(config: bytes, is_json: bool = True) -> bytes:
     """Return the header of a v2 stream with a config and the marker that promises a trailer.
 
-    A JSON config, as every xl since 4.6 writes, gets a NUL that is part of its length: stock xl reads on past one that
-    lacks it.
+    A JSON config, which every xl since 4.6 writes, gets a NUL that its length counts: stock xl reads past the end of
+    one without it.
     """
     flags, config = (KNOWN_FLAGS, config + b"\0") if is_json else (FLAG_STREAM_V2, config)
     marker = MARKER.pack(MARKER_MAGIC, MARKER_VERSION, MARKER_TRAILER)
@@ -94,14 +94,14 @@ def parse(take: Take) -> XlHeader:
     if end > length:
         raise TruncatedStream("config is longer than its block", HEADER.size)
     config = block[LENGTH.size : end].rstrip(b"\0")
-    # Without its magic it is xl's own, or was damaged: then what stands behind END gives it away.
+    # Without its magic it is xl's own, or damaged: then the bytes behind END show that.
     has_marker = block.startswith(MARKER_MAGIC, end)
     has_trailer = has_marker and _promises_trailer(block[end:], HEADER.size + end)
     return XlHeader(flags, block, config, config_length, has_marker, has_trailer, optional)
 
 
 def _promises_trailer(rest: bytes, offset: int) -> bool:
-    """Return whether ``rest``, a marker at ``offset``, says so."""
+    """Return whether ``rest``, a marker at ``offset``, promises a trailer."""
     if len(rest) != MARKER.size:
         raise BadHeader(f"marker of {len(rest)} bytes", offset)
     _, version, flags = MARKER.unpack(rest)

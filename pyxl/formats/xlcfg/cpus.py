@@ -1,7 +1,7 @@
 """CPU lists such as `0-3,^1`, and the masks of xl.conf, to the bits of libxl's affinity maps.
 
 Follows xl.cfg(5) and xl.conf(5).
-Does not know NUMA nodes, nor how many CPUs the host has unless it is told.
+Does not know NUMA nodes, nor how many CPUs the host has unless the caller says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.values import texts
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any

@@ -1,7 +1,7 @@
 """The other device lists of xl.cfg: a string of `vif` or `vfb` to its libxl JSON object.
 
 Follows xl-network-configuration(5) and xl.cfg(5) of Xen 4.17.
-Does not know bridges or displays: it checks the words only.
+Does not know bridges or displays: it only checks the words.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.values import UINT32_MAX, UINT64_MAX, c_number, defbool, plain_number
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -129,7 +129,7 @@ def vfb(spec: str, devid: int, place: str) -> dict[str, Any]:
 
 
 def _words(spec: str) -> list[str]:
-    """Split at commas; empty words do not count, as for C's strtok."""
+    """Split at commas; drop empty words, as C's strtok does."""
     return [word.lstrip(" ") for word in spec.split(",") if word.lstrip(" ")]
 
 

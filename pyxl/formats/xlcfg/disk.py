@@ -10,7 +10,7 @@ import re
 
 from pyxl.errors import UsageError
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from typing import Any
 
@@ -20,11 +20,11 @@ SPECIFICATIONS = ("xen", "virtio")
 READ_ONLY = ("r", "ro")
 READ_WRITE = ("rw", "w", "")
 
-#: A word that stands alone, or key=value, up to its comma.
+#: A single word, or key=value, up to its comma.
 FLAG = re.compile(r"(cdrom|direct-io-safe|discard|no-discard|trusted|untrusted)(?:,|\Z)")
 PAIR = re.compile(r"([a-z][-a-z0-9]*)=([^,]*),?", re.DOTALL)
 TARGET = re.compile(r"target=(.*)", re.DOTALL)
-#: `phy:` and its like, of xm's time; what follows is the rest of the specification.
+#: `phy:` and similar prefixes from xm's time; the rest of the specification follows.
 PREFIX = re.compile(r"([a-z][a-z0-9]*):")
 POSITIONAL = re.compile(r"([^=,]*),|([^=,]+)")
 FORMAT_PREFIXES = ("raw", "qcow", "qcow2", "vhd")
@@ -126,7 +126,7 @@ class _Disk:
             raise self._error(f'unknown parameter "{key}"')
 
     def _prefix(self, prefix: str, rest: str) -> bool:
-        """Take ``prefix`` if it is one; a word before a colon may also be part of a target or vdev."""
+        """Read ``prefix`` if it is one; a word before a colon may also be part of a target or vdev."""
         if prefix in FORMAT_PREFIXES:
             self._set_choice("format", "format", prefix, FORMATS)
         elif prefix in SCRIPT_PREFIXES:

@@ -10,7 +10,7 @@ import re
 
 from pyxl.errors import UsageError
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TypeAlias
@@ -52,7 +52,7 @@ class Word(str):
 class Setting:
     """One `name = value`: the value is a Word or a list, numbers are kept as text.
 
-    ``added`` tells that the last operator was `+=`, which makes no number of it.
+    ``added`` says that the last operator was `+=`: such a value cannot be a number.
     """
 
     __slots__ = ("added", "column", "line", "name", "source", "value")
@@ -214,7 +214,7 @@ class _Parser:
         def character(match: re.Match[str]) -> str:
             escaped = match.group(1)
             if escaped not in ESCAPES:
-                # xl 4.17 refuses \x41 and drops \101 without a word: neither can be what was meant.
+                # xl 4.17 refuses \x41 and silently drops \101: neither can be what was meant.
                 what = "a numeric escape" if escaped in "x01234567" else "an unknown escape"
                 column = token.column + 1 + match.start()
                 raise UsageError(f"{place(self._source, token.line, column)}: {what} in a string: \\{escaped}")

@@ -16,7 +16,7 @@ TEXTS = "texts"  # list of strings
 CHOICE = "choice"  # name -> libxl's name, any case
 NUMBERED = "numbered"  # as CHOICE, or the index of the name
 
-#: One row an option: name, JSON path, kind, the names of a CHOICE or NUMBERED; for every guest, then for one type.
+#: One row each: name, JSON path, kind, the names of a CHOICE or NUMBERED; for every guest, then for one type.
 _ROWS: dict[str, str] = {
     ANY: """
         hap c_info.hap bool
@@ -137,7 +137,7 @@ SPECIAL = frozenset(
     " spice gfx_passthru serial usbdevice disk vif vfb seclabel init_seclabel".split()
 )
 
-#: Options that xl reads, of 4.17 and later, and pyxl does not.
+#: Options that xl 4.17 and later read, and pyxl does not.
 UNSUPPORTED = frozenset(
     "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user channel cpuid"
     " device_model_stubdomain_override device_model_stubdomain_seclabel dtdev gic_version hvm_pirq iomem ioports irqs"

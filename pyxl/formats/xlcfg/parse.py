@@ -15,7 +15,7 @@ from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, read
 from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
 from pyxl.formats.xlcfg.values import INT32_MAX, c_number, defbool
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["parse", "parse_xl_conf", "COMMAND_LINE"]
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: Xen's own limit is far higher than any host; a slip of the finger should not fill memory here.
+#: Xen's own limit is far above any host; a typing error should not fill memory here.
 MAX_VCPUS = 8192
 #: The hole below 4 GiB, in MiB, within which hvmloader can place devices.
 MMIO_HOLE = range(256, 3841)
@@ -47,8 +47,8 @@ def parse(
     """Return the libxl_domain_config of (source name, text) chunks, ready for json.dumps.
 
     ``defaults`` is what parse_xl_conf returns; its key ``host_cpus``, set by the caller, makes `cpus="all"` known.
-    ``new_uuid`` serves a guest without one; ``warn`` gets a line for each option that xl ignores as well.
-    The name of a chunk stands in errors; that of arguments is COMMAND_LINE.
+    ``new_uuid`` makes a uuid for a guest without one; ``warn`` gets a line for each option that xl ignores as well.
+    Errors name the chunk; the chunk of arguments is called COMMAND_LINE.
 
     :raise UsageError: the text, an option or a value is wrong, unknown, or not supported; the line names it.
     """
@@ -56,7 +56,7 @@ def parse(
 
 
 def parse_xl_conf(text: str, source: str = "/etc/xen/xl.conf") -> dict[str, Any]:
-    """Return what xl.conf says about new domains, under its own option names; other options are left alone.
+    """Return what xl.conf says about new domains, under its own option names; ignore other options.
 
     :raise UsageError: a syntax error, or a wrong value for an option that matters here.
     """
@@ -211,7 +211,7 @@ class _Config:
         b_info = self._b_info
         if setting := self._get("kernel"):
             kernel = values.text(setting)
-            # hvmloader is what libxl loads in any case; configs of xm's time name it as the kernel.
+            # libxl loads hvmloader in any case; configs from xm's time name it as the kernel.
             if self._guest == HVM and kernel.rstrip("/").rpartition("/")[2] == "hvmloader":
                 self._say(setting, "libxl finds hvmloader itself")
             else:
@@ -271,7 +271,7 @@ class _Config:
                     own[f"{name}_list"] = values.texts(setting)
                 else:
                     own[name] = setting.value
-        # Off is easily said for what pyxl does not do; many configs say it.
+        # Many configs switch off what pyxl does not support: that is no error.
         for name, members, member in (("spice", own["spice"], "enable"), ("gfx_passthru", own, "gfx_passthru")):
             if setting := self._get(name):
                 if c_number(values.text(setting)) != 0:

@@ -1,7 +1,7 @@
 """What a setting of xl.cfg must be (a number, a string, a list, a name) and the error when it is not.
 
 Follows libxlutil 4.17, which reads numbers as C's strtol with base 0; xl goes on where this raises.
-Does not know which option wants what: a kind of options.py says it.
+Does not know which option wants what: options.py has the kind of each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.lexer import Setting, Word
 from pyxl.formats.xlcfg.options import BOOL, CHOICE, INT, MIB, NUMBERED, TEXT, TEXTS, UINT
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -103,7 +103,7 @@ def choice(setting: Setting, names: Sequence[str]) -> str:
 
 
 def numbered(setting: Setting, names: Sequence[str]) -> str:
-    """Return one of ``names``, given by name or, as xl once had it, by number.
+    """Return one of ``names``, given by name or, as in older xl, by number.
 
     :raise UsageError: another string or number, or a list.
     """
@@ -113,7 +113,7 @@ def numbered(setting: Setting, names: Sequence[str]) -> str:
 
 
 def mapped(setting: Setting, names: Mapping[str, str]) -> str:
-    """Return what ``names`` has for the string.
+    """Return the value that ``names`` has for the string.
 
     :raise UsageError: another string, or a list.
     """

@@ -1,7 +1,7 @@
-"""The JSON of a libxl_domain_config to xl.cfg text: the way back of parse.py.
+"""The JSON of a libxl_domain_config to xl.cfg text: the inverse of parse.py.
 
-Follows xl.cfg(5) and the tables of options.py.  What xl.cfg, or pyxl's reading of it, has no word for stands in
-comments at the end.  Does not know whether the config is a good one.
+Follows xl.cfg(5) and the tables of options.py.  What xl.cfg, or pyxl's parser, has no option for goes
+into comments at the end.  Does not know whether the config is valid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
 from pyxl.formats.xlcfg.lexer import ESCAPES
 from pyxl.formats.xlcfg.options import ANY, BOOL, HVM, MIB, TABLE, VIRIDIAN, VIRIDIAN_WIDTH
 
-TYPE_CHECKING = False  # not imported from typing: start-up time is felt in a dom0
+TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
@@ -29,13 +29,13 @@ TYPES = {libxl: xl for xl, libxl in NIC_TYPES.items()}
 #: Some keys of a nic are two words for one member: the first is written.
 NIC_KEYS = {member: key for key, member in reversed(NIC_STRINGS.items())}
 UNESCAPED = {character: f"\\{letter}" for letter, character in ESCAPES.items() if letter != "'"}
-#: Members that stand under the same name in b_info and in xl.cfg, and are not in its table.
+#: Members that have the same name in b_info and in xl.cfg, and are not in the table of options.
 PLAIN = ("max_grant_frames", "max_maptrack_frames", "max_grant_version", "kernel", "cmdline", "bootloader_args",
          "timer_mode", "vmtrace_buf_kb")  # fmt: skip
 
 
 def text(document: Mapping[str, Any]) -> str:
-    """Return an xl.cfg that ``parse`` makes this config of, but for what its last comments name.
+    """Return an xl.cfg that ``parse`` turns into this config, except what its last comments name.
 
     :raise UsageError: no xl.cfg can say it.
     """
@@ -85,7 +85,7 @@ class _Writer:
         yield "maxvcpus", self._b_info.get("max_vcpus")
         for name, member in (("cpus", "vcpu_hard_affinity"), ("cpus_soft", "vcpu_soft_affinity")):
             lists = [_ranges(cpus) for cpus in self._b_info.get(member, [])]
-            # As a list it also says that libxl is not to place the guest by itself.
+            # As a list it also tells libxl not to place the guest by itself.
             as_one = len(set(lists)) == 1 and self._b_info.get("numa_placement") != "False"
             yield name, (lists[0] if as_one else lists) if lists else None
 
@@ -132,7 +132,7 @@ def _disk(disk: Mapping[str, Any]) -> str:
     for member, one, other in (("discard_enable", "discard", "no-discard"), ("trusted", "trusted", "untrusted")):
         if member in disk:
             words.append(one if disk[member] == "True" else other)
-    # It takes the rest of the string, and a comma at the end is none of its own.
+    # It takes the rest of the string; a comma at the end does not belong to it.
     target = disk.get("pdev_path")
     if target is not None:
         words.append(f"target={target}," if str(target).endswith(",") else f"target={target}")
@@ -206,7 +206,7 @@ def _said(value: object) -> str | None:
 
 
 def _lost(wanted: Any, found: Any, path: str) -> Iterator[str]:
-    """Yield each member of ``wanted`` that ``found`` has not, as one line."""
+    """Yield each member of ``wanted`` that ``found`` lacks, as one line."""
     if isinstance(wanted, dict) and (isinstance(found, dict) or not wanted):
         for name, value in wanted.items():
             yield from _lost(value, found.get(name), f"{path}.{name}" if path else name)
