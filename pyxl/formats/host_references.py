@@ -36,7 +36,7 @@ _BUILD = (
     ("kernel", Kind.FILE), ("ramdisk", Kind.FILE), ("device_tree", Kind.FILE),
     ("stubdomain_kernel", Kind.FILE), ("stubdomain_ramdisk", Kind.FILE),
 )  # fmt: skip
-#: Of the part that each type of guest has for itself; some of it is also an older place of what stands in _BUILD.
+#: Members of the part for one type of guest; some are an older place of what is in _BUILD.
 _TYPED = (
     *_BUILD, ("firmware", Kind.FILE), ("system_firmware", Kind.FILE), ("smbios_firmware", Kind.FILE),
     ("acpi_firmware", Kind.FILE), ("pvshim_path", Kind.FILE),

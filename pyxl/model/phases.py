@@ -13,7 +13,7 @@ class Owed(Flag):
     GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
     HELPER = auto()  # a save-helper may be running: end it
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
-    FILE = auto()  # a new file may stand beside its target: remove it
+    FILE = auto()  # a new file may be beside its target: remove it
     END = auto()  # nothing is undone: what was ordered for the domain is done
 
 

@@ -37,7 +37,7 @@ class XenHost:
         self._log_path = path
 
     def forget_after_fork(self) -> None:
-        """Drop what a forked child must not share with its parent; the next call opens it anew."""
+        """Drop what a forked child must not share with its parent; the next call opens it again."""
         libxl = self.__dict__.pop("_libxl", None)
         if libxl is not None:
             libxl.forget_after_fork()

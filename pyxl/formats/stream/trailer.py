@@ -62,7 +62,7 @@ def identity(uuid: str, name: str, saved: float, host: str, xen: str, qemu: str)
 
 
 def encode(trailer: Trailer) -> bytes:
-    """Return the trailer's bytes, to stand at offset ``trailer.covered``."""
+    """Return the trailer's bytes, which belong at offset ``trailer.covered``."""
     text = json.dumps(trailer.identity._asdict(), ensure_ascii=False).encode("utf-8", "replace")
     count = len(trailer.sums)
     head = HEAD.pack(MAGIC, VERSION, BLOCK, trailer.covered, count, len(text))
@@ -72,7 +72,7 @@ def encode(trailer: Trailer) -> bytes:
 
 
 def parse(take: Take, offset: int) -> Trailer:
-    """Read the trailer that stands at ``offset``, leaving the next byte unread.
+    """Read the trailer at ``offset``, leaving the next byte unread.
 
     :raise BadRecord: it is damaged, or belongs elsewhere.
     :raise UnsupportedStream: a later pyxl wrote it.

@@ -19,7 +19,7 @@ LENGTH = struct.Struct("<I")
 MARKER = struct.Struct("<8sII")  # magic, version, flags
 MARKER_MAGIC = b"pyxlmark"
 MARKER_VERSION = 1
-MARKER_TRAILER = 1  # a trailer stands behind END
+MARKER_TRAILER = 1  # a trailer follows END
 #: A config is some 2 KiB; a file that claims more than this is bad or hostile.
 MAX_OPTIONAL = 1 << 20
 
