@@ -63,6 +63,7 @@ def add_boot_files(root: Path, image: Path) -> None:
 def add_files(root: Path, image: Path, work: Path, log: Path) -> None:
     install(root / "sbin/labinit", (recipe.HERE / "host/labinit").read_bytes(), 0o755)
     install(root / "usr/local/bin/guestctl", (recipe.HERE / "host/guestctl").read_bytes(), 0o755)
+    install(root / "etc/xen/scripts/vif-lab", (recipe.HERE / "host/vif-lab").read_bytes(), 0o755)
     install(root / "usr/local/bin/pyxl", PYXL_SCRIPT.encode(), 0o755)
     install(root / "root/.ssh/authorized_keys", (image / "key.pub").read_bytes(), 0o600)
     (root / "root/.ssh").chmod(0o700)

@@ -123,7 +123,7 @@ class Guest:
         if self.disks:
             lines.append(f"disk = [{disks}]")
         if self.nic:
-            lines.append('vif = ["bridge=xenbr0"]')
+            lines.append('vif = ["bridge=xenbr0, script=vif-lab"]')
         return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,7 @@ GUEST = "big"
 FILE = f"{PLACE}/bench"
 #: pyxl as it is, but for the sums: what they cost is the difference.
 WITHOUT_SUMS = "PYTHONPATH=/opt/pyxl python3 -c " + shlex.quote(
-    "from pyxl.checkpoint.sums import BlockReader; from pyxl.formats import trailer; BlockReader.sum = lambda *_: 0; "
+    "from pyxl.checkpoint.sums import BlockReader; from pyxl.formats.stream import trailer; BlockReader.sum = lambda *_: 0; "
     "trailer.compare = lambda *_: None; from pyxl.__main__ import main; main()"
 )
 TOOLS = {"xl": "xl", "pyxl": "pyxl", "no sums": WITHOUT_SUMS}

@@ -24,7 +24,7 @@ def test_hash_is_stable_and_is_of_the_content_only(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["host/labinit", "host/guestctl", "guest/init", "image.py", "guestimage.py", "snapshot.py"]
+    "name", ["host/labinit", "host/guestctl", "host/vif-lab", "guest/init", "image.py", "guestimage.py", "snapshot.py"]
 )
 def test_hash_changes_with_every_file_of_the_recipe(copied: Path, name: str) -> None:
     before = recipe.image_hash(BOOKWORM, copied)

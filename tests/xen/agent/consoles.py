@@ -11,7 +11,7 @@ from tests.xen.agent.host import Store
 
 TICK = r"^tick \d+ hash [0-9a-f]{32} up [0-9.]+ dirty \d+$"
 #: Seconds after which a guest that does not answer is asked again: it may only just have begun to hear.
-ASK_SECONDS = 5.0
+ASK_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 
 

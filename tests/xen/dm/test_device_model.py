@@ -14,12 +14,11 @@ from tests.xen.guests.test_journey import went_on
 from tests.xen.link import ROOT
 
 FILE = f"{PLACE}/checkpoint"
-NAME = "disk"
+#: The guest with disks and a NIC for the drivers themselves; for what is the protocol's alone one that is back sooner.
+WHOLE, NAME = "disk", "tick"
 CONFIG = f"/etc/xen/lab/{NAME}.cfg"
 FAULTY = Path(__file__).with_name("faulty_dm.py")
-DISKS = "disk-hda.raw disk-hdb.qcow2"
-#: A checkpoint of the snapshot's guest, and what its disks were then: a disk belongs to its memory.
-FRESH = "/root/fresh"
+DISKS = {WHOLE: "disk-hda.raw disk-hdb.qcow2", NAME: ""}
 
 
 @pytest.fixture
@@ -31,30 +30,32 @@ def dom0(shared_dom0: Dom0) -> Dom0:
     return shared_dom0
 
 
-def begin(dom0: Dom0, control: str) -> Tick:
-    """Have the guest running under a driver: the last test's, or else out of its checkpoint.
+def begin(dom0: Dom0, control: str, name: str = NAME) -> Tick:
+    """Have a guest running under a driver: the last test's, or else out of a checkpoint of the snapshot's.
 
     A test that leaves it with another front or qemu than libxl started destroys it.
     """
-    if dom0.run(f"[ -d {FRESH} ]", check=False).status:
-        dom0.wake(NAME)
-        dom0.pyxl(f"save {NAME} /root/{NAME}")
-        dom0.run(f"mkdir {FRESH}; mv /root/{NAME} {FRESH}/checkpoint; cd /var/lib/pyxl-lab; cp --sparse=always {DISKS} {FRESH}")
-    if dom0.domid(NAME) is not None:
-        if announced(dom0) == (control == "xenstore"):
-            return dom0.tick(NAME)
-        dom0.pyxl(f"destroy {NAME}")
-    dom0.run(f"cd {FRESH}; cp --sparse=always {DISKS} /var/lib/pyxl-lab; pyxl restore --dm-control {control} checkpoint")
-    assert announced(dom0) == (control == "xenstore")
-    return dom0.tick(NAME)
+    fresh, disks = f"/root/fresh-{name}", DISKS[name]  # a disk belongs to its memory
+    copy = f"cp --sparse=always {disks}" if disks else "true"
+    if dom0.run(f"[ -d {fresh} ]", check=False).status:
+        dom0.wake(name)
+        dom0.pyxl(f"save {name} /root/{name}")
+        dom0.run(f"mkdir {fresh}; mv /root/{name} {fresh}/checkpoint; cd /var/lib/pyxl-lab; {copy} {fresh}")
+    if dom0.domid(name) is not None:
+        if announced(dom0, name) == (control == "xenstore"):
+            return dom0.tick(name)
+        dom0.pyxl(f"destroy {name}")
+    dom0.run(f"cd {fresh}; {copy} /var/lib/pyxl-lab; pyxl restore --dm-control {control} checkpoint")
+    assert announced(dom0, name) == (control == "xenstore")
+    return dom0.tick(name)
 
 
-def root(dom0: Dom0) -> str:
-    return f"/local/domain/0/device-model/{dom0.domid(NAME)}"
+def root(dom0: Dom0, name: str = NAME) -> str:
+    return f"/local/domain/0/device-model/{dom0.domid(name)}"
 
 
-def announced(dom0: Dom0) -> bool:
-    return dom0.run(f"xenstore-read {root(dom0)}/control", check=False).stdout == "xenstore\n"
+def announced(dom0: Dom0, name: str = NAME) -> bool:
+    return dom0.run(f"xenstore-read {root(dom0, name)}/control", check=False).stdout == "xenstore\n"
 
 
 def front(dom0: Dom0) -> str:
@@ -67,9 +68,9 @@ def qemu(dom0: Dom0) -> str:
     return dom0.run(f"xenstore-read /local/domain/{dom0.domid(NAME)}/image/device-model-pid").stdout.strip()
 
 
-def keys(dom0: Dom0) -> set[str]:
+def keys(dom0: Dom0, name: str = NAME) -> set[str]:
     """Return the keys that only a command in progress may have, if any are there."""
-    listed = dom0.run(f"xenstore-ls {root(dom0)}").stdout
+    listed = dom0.run(f"xenstore-ls {root(dom0, name)}").stdout
     return {line.split()[0] for line in listed.splitlines()} & {"command", "error", "size", "cmd", "ret"}
 
 
@@ -92,22 +93,22 @@ def control(request: pytest.FixtureRequest) -> str:
 
 def test_one_guest_s_life(dom0: Dom0, control: str) -> None:
     """A write to its disk, save -c, save, restore; and restore under the other driver."""
-    before = begin(dom0, control)
-    dom0.ask(NAME, "wrote /mnt/a/before", "write /mnt/a/before one")
-    assert "running on" in dom0.pyxl(f"save -c {NAME} {FILE}.1").stdout
-    went_on(before, dom0.tick(NAME))
-    assert keys(dom0) == set()
-    dom0.pyxl(f"save {NAME} {FILE}")
+    before = begin(dom0, control, WHOLE)
+    dom0.ask(WHOLE, "wrote /mnt/a/before", "write /mnt/a/before one")
+    assert "running on" in dom0.pyxl(f"save -c {WHOLE} {FILE}.1").stdout
+    went_on(before, dom0.tick(WHOLE))
+    assert keys(dom0, WHOLE) == set()
+    dom0.pyxl(f"save {WHOLE} {FILE}")
     assert dom0.left_behind() == []
     assert dom0.run("pgrep -f '[p]yxl-qemu-dm -xen-domid' || true").stdout == ""
 
     other = {"qmp": "xenstore", "xenstore": "qmp"}[control]
     for driver in ("as it was", other):
         dom0.pyxl(f"restore {'' if driver == 'as it was' else '--dm-control ' + driver} {FILE}")
-        assert announced(dom0) == ((control if driver == "as it was" else driver) == "xenstore")
-        went_on(before, dom0.tick(NAME))
-        assert dom0.ask(NAME, "^read /mnt/a/before", "read /mnt/a/before").endswith(" one")
-        dom0.pyxl(f"save {NAME} {FILE}")
+        assert announced(dom0, WHOLE) == ((control if driver == "as it was" else driver) == "xenstore")
+        went_on(before, dom0.tick(WHOLE))
+        assert dom0.ask(WHOLE, "^read /mnt/a/before", "read /mnt/a/before").endswith(" one")
+        dom0.pyxl(f"save {WHOLE} {FILE}")
     assert dom0.left_behind() == []
 
 
