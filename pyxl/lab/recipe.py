@@ -52,6 +52,10 @@ QEMU = "qemu-system-x86_64"
 SOCKET = "qmp.sock"  # the monitor's, in the instance's directory
 GUEST_FILES = "/var/lib/pyxl-lab"  # in dom0: vmlinuz, initrd, bootdisk.raw and the guests' disks
 
+# A guest out of its checkpoint is there in seconds, where a boot takes a minute or more.
+SAVED_GUEST = "tick"
+SAVED_GUEST_FILE = f"{GUEST_FILES}/{SAVED_GUEST}.checkpoint"
+
 # Modules of the guests' initramfs, by the way a guest finds its disks.
 GUEST_MODULES = {"pv": ("xen-blkfront",), "ata": ("ata_piix", "sd_mod"), "ext4": ("ext4", "crc32c_generic")}
 
@@ -183,7 +187,7 @@ def image_hash(chosen: Suite, here: Path = HERE) -> str:
         "qemu": command_line(Path("instance"), Path("disk"), 0, kvm=False),
         "guests": [guest.config() for guest in GUESTS],
         "disks": [asdict(disk) for guest in GUESTS for disk in guest.disks],
-        "modules": GUEST_MODULES, "snapshot": SNAPSHOT,
+        "modules": GUEST_MODULES, "snapshot": SNAPSHOT, "saved": SAVED_GUEST_FILE,
     }  # fmt: skip
     digest.update(json.dumps(data, sort_keys=True).encode())
     files = [here / "image.py", here / "guestimage.py", here / "snapshot.py"]

@@ -88,6 +88,8 @@ def make_snapshot(meta: Meta, ready: Path, steps: Steps) -> None:
             host.wait(BOOT_SECONDS)
             host.set_clock()
         start_guests(host, booted.serial, steps)
+        with steps.step(f"keep a checkpoint of the guest {recipe.SAVED_GUEST}", booted.serial):
+            save_guest(host)
         with steps.step("take the snapshot", booted.serial):
             host.check("sync; echo 3 > /proc/sys/vm/drop_caches")
             host.disconnect()
@@ -135,6 +137,20 @@ def pause_guest(host: Host, name: str) -> None:
         host.run(f"xl destroy {name}; sleep 1; xl destroy {name}", timeout=ANSWER_SECONDS)
         create_guest(host, name)
     raise LabLost(f"guest {name} never came up: {done.stderr.decode('utf-8', 'replace').strip()}")
+
+
+def save_guest(host: Host) -> None:
+    """Keep a checkpoint of one guest in dom0; the guest itself is paused again afterwards.
+
+    :raise LabLost: it does not come back.
+    """
+    name, file = recipe.SAVED_GUEST, recipe.SAVED_GUEST_FILE
+    done = host.run(
+        f"xl unpause {name} && xl save {name} {file} && xl restore {file} && guestctl tick {name} --timeout 120 "
+        f"&& xl pause {name}", timeout=GUEST_SECONDS,
+    )  # fmt: skip
+    if done.returncode:
+        raise LabLost(f"guest {name} was not saved: {done.stderr.decode('utf-8', 'replace').strip()}")
 
 
 def end_abandoned(directory: Path, who: str) -> bool:

@@ -15,6 +15,7 @@ import pytest
 
 from pyxl.errors import LabError, LabLost
 from pyxl.lab.instance import Lab
+from pyxl.lab.recipe import SAVED_GUEST, SAVED_GUEST_FILE
 from pyxl.lab.steps import Steps
 from tests.xen.link import ROOT, Link, Nothing
 
@@ -74,6 +75,15 @@ class Dom0:
             f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.* /var/lib/xen/pyxl/*; xl dmesg -c > /dev/null"
         )
         self.link.ask("keep", names=GUESTS)
+        self.bring_back()
+
+    def bring_back(self) -> None:
+        """Have every guest of the snapshot: one from its checkpoint, where only that is missing, or all anew."""
+        missing = set(GUESTS) - set(self.domains())
+        if missing == {SAVED_GUEST}:
+            self.run(f"xl restore -p {SAVED_GUEST_FILE} > /dev/null 2>&1")
+        elif missing:
+            self.start_over()
 
     def run(self, command: str, *, check: bool = True, timeout: float = 300) -> Result:
         answer = self.link.ask("run", timeout, command=command, seconds=timeout)
@@ -106,7 +116,7 @@ class Dom0:
     def wake(self, name: str) -> Tick:
         """Unpause a guest of the snapshot; a guest that does not come to life before we touched it is a lost lab."""
         if self.domid(name) is None:
-            self.start_over()
+            self.bring_back()
         self.link.ask("unpause", name=name)
         return self._tick(name, 120, f"guest {name} did not survive the snapshot")
 
@@ -249,7 +259,7 @@ def dom0(host_of_lab: Dom0) -> Dom0:
 @pytest.fixture(scope="module")
 def shared_dom0(host_of_lab: Dom0) -> Dom0:
     """The same for a whole module, whose tests build nothing that lasts."""
-    host_of_lab.start_over()
+    host_of_lab.tidy()
     return host_of_lab
 
 
