@@ -1,4 +1,4 @@
-"""The demonstration: a guest is created, saved, gone, restored, and goes on where it was."""
+"""The demonstration: create, save and restore a guest, which goes on where it was."""
 
 import re
 import time
@@ -25,7 +25,10 @@ class Tick:
 
 
 def parse_tick(line: str) -> Tick:
-    """:raise LabError: it is no tick line."""
+    """Parse a guest's tick line.
+
+    :raise LabError: it is none.
+    """
     found = TICK.match(line.strip())
     if found is None:
         raise LabError(f"not a tick of a test guest: {line.strip()!r}")
@@ -33,7 +36,7 @@ def parse_tick(line: str) -> Tick:
 
 
 def verdict(before: Tick, after: Tick) -> str:
-    """What is wrong with the guest after its restore; "" when it went on where it was."""
+    """Return what is wrong with the restored guest; "" if it went on where it was."""
     if after.hash != before.hash:
         return f"the guest's memory is not what it was: hash {before.hash} before, {after.hash} after"
     if after.counter <= before.counter:
@@ -49,7 +52,7 @@ class Demo:
         self.steps = steps
 
     def type(self, line: str, timeout: float = 300) -> str:
-        """Show and run one command; returns its standard output.
+        """Show and run one command; return its standard output.
 
         :raise LabError: it failed.
         """
@@ -68,10 +71,10 @@ class Demo:
         return parse_tick(self.type(f"guestctl tick {NAME}").splitlines()[-1])
 
     def run(self, tree: Path) -> None:
-        """The whole of it, from the snapshot.
+        """Run the demonstration from the snapshot.
 
         :raise LabError: pyxl failed, or the guest did not come back as it was.
-        :raise LabLost: the emulator or the new guest was lost before there was anything to judge.
+        :raise LabLost: the emulator or the new guest was lost before the guest could be judged.
         """
         self.lab.reset()
         with self.steps.step(f"push {tree}"):
@@ -101,12 +104,12 @@ class Demo:
 
 
 def listed(output: str) -> bool:
-    """Whether the demo's guest is in the output of ``pyxl list``."""
+    """Tell whether the demo's guest is in the output of ``pyxl list``."""
     return any(line.split()[:1] == [NAME] for line in output.splitlines())
 
 
 def run_demo(lab: Lab, tree: Path, steps: Steps) -> None:
-    """Bring the lab up and run the demo in it; once more when the lab was lost under it."""
+    """Bring the lab up and run the demo in it; try once more if the lab is lost meanwhile."""
     with lab.session("pyxl lab demo"):
         lab.up()
         try:

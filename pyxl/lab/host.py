@@ -1,4 +1,4 @@
-"""dom0 as seen from outside: commands, files and the working tree over one kept ssh connection."""
+"""dom0 from outside: run commands and copy files and the working tree over one kept ssh connection."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from pyxl.lab.tree import archive
 
 CONNECTION = "ssh"  # the control socket, relative to the instance's directory: a socket's path is short
 PYXL = "/opt/pyxl"  # where push puts the working tree
-# The old tree is in place until the new one is whole: a command that runs meanwhile finds one of the two.
+# The old tree stays in place until the new one is whole, for commands that run meanwhile.
 UNPACK = f"""set -e
 rm -rf {PYXL}.new
 tar -xf - -C {Path(PYXL).parent} --no-same-owner
@@ -38,27 +38,27 @@ class Host:
         self.alive = alive
 
     def ssh(self, *options: str) -> list[str]:
-        """ssh's argv up to the host name; to be run in the instance's directory."""
+        """Return ssh's argv up to the host name; it must run in the instance's directory."""
         settings = [
             "BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR",
             "IdentitiesOnly=yes", "ServerAliveInterval=20", "ServerAliveCountMax=6",
             f"ControlPath={CONNECTION}", "ControlMaster=no",
         ]  # fmt: skip
-        # ssh takes the first value that it sees of a setting: what the caller adds stands before ours.
+        # ssh takes the first value of a setting, so the caller's options come before ours.
         argv = ["ssh", "-F", "none", "-i", os.fspath(self.key), "-p", str(self.port), *options]
         for setting in settings:
             argv += ["-o", setting]
         return [*argv, "root@127.0.0.1"]
 
     def wait(self, seconds: float) -> None:
-        """Wait until ssh answers, and keep that connection for all that follows.
+        """Wait until ssh answers, and keep that connection for later commands.
 
-        :raise LabLost: it does not within ``seconds``, or the emulator died.
+        :raise LabLost: it did not answer within ``seconds``, or the emulator died.
         """
         deadline = time.monotonic() + seconds
         patience = 3
         while not self._connect(patience):
-            # A host that boots answers soon after it can; one that shares its processors needs more time for each try.
+            # Short tries notice soon that it has booted; one that shares its processors needs longer ones.
             patience = min(patience + 1, 15)
             if not self.alive():
                 raise LabLost("the emulator died", "start it again: pyxl lab up")
@@ -67,9 +67,9 @@ class Host:
             time.sleep(0.1)
 
     def _connect(self, patience: int) -> bool:
-        """Have a connection kept in the background; False when none can be made just now."""
+        """Open a connection in the background unless one is open; return False if that fails."""
         with (self.directory / "ssh.lock").open("w") as lock:
-            # Two commands that start at once would each leave a connection behind.
+            # Without the lock, two commands that start at once would each open a connection.
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self._control("check"):
                 return True
@@ -84,7 +84,7 @@ class Host:
     def _quietly(self, argv: list[str], seconds: float) -> bool:
         null = subprocess.DEVNULL
         try:
-            # All three streams closed: the connection in the background must not hold its caller's pipes.
+            # The connection in the background must not hold its caller's pipes open.
             done = subprocess.run(argv, cwd=self.directory, stdin=null, stdout=null, stderr=null, timeout=seconds,
                                   start_new_session=True)  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -92,7 +92,7 @@ class Host:
         return done.returncode == 0
 
     def disconnect(self) -> None:
-        """Close the kept connection: the dom0 that it led to is about to be another."""
+        """Close the kept connection, as this dom0 is about to be replaced."""
         self._control("exit")
         (self.directory / CONNECTION).unlink(missing_ok=True)
 
@@ -100,10 +100,10 @@ class Host:
         self, command: str | Sequence[str], *, input: Input = None, stdout: IO[bytes] | int | None = subprocess.PIPE,
         stderr: IO[bytes] | int | None = subprocess.PIPE, timeout: float | None = None, terminal: bool = False,
     ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
-        """Run a command in dom0; a string is a line for its shell, a sequence of more than one word is quoted for it.
+        """Run a command in dom0; a string is a line for its shell, a sequence of several words is quoted for it.
 
         :raise LabLost: the emulator or the connection was lost.
-        :raise LabError: it did not end within ``timeout`` seconds.
+        :raise LabError: the command did not end within ``timeout`` seconds.
         """
         line = command if isinstance(command, str) else command[0] if len(command) == 1 else shlex.join(command)
         if not self.alive():
@@ -119,7 +119,7 @@ class Host:
             if not self.alive() or not self._quietly([*self.ssh(), "true"], 30):
                 raise LabLost(f"dom0 stopped answering while it ran: {line}") from error
             raise LabError(f"not done after {timeout:.0f} s in dom0: {line}") from error
-        # 255 is ssh's own failure as well as a status a command may have: it is the command's if our connection lives.
+        # 255 may be ssh's failure or the command's status: it is the command's if our connection still lives.
         if done.returncode == 255 and (self._identity() != before or not self._control("check")):
             raise LabLost(f"the connection to dom0 was lost while it ran: {line}", "start it again: pyxl lab reset")
         return done
@@ -132,9 +132,9 @@ class Host:
         return stat.st_ino, stat.st_ctime_ns
 
     def check(self, command: str | Sequence[str], *, input: Input = None, timeout: float | None = 60) -> str:
-        """Run a command that has to succeed; returns its standard output.
+        """Run a command that has to succeed; return its standard output.
 
-        :raise LabError: it failed; the message carries its last words.
+        :raise LabError: it failed; the message has its output.
         """
         done = self.run(command, input=input, timeout=timeout)
         if done.returncode:
@@ -144,20 +144,20 @@ class Host:
         return done.stdout.decode("utf-8", "replace")
 
     def set_clock(self) -> None:
-        """Give dom0 the time of day: after a snapshot was loaded it has the snapshot's."""
+        """Set dom0's clock: after a snapshot is loaded it shows the snapshot's time."""
         self.check(f"date -u -s @{time.time():.2f} >/dev/null")
 
     def push(self, tree: Path, python: tuple[int, int], cache: Path) -> int:
-        """Put pyxl, its helper and the example configs of ``tree`` into dom0; returns the number of files.
+        """Copy pyxl, its helper and the example configs from ``tree`` to dom0; return the number of files.
 
-        ``python`` is the version that dom0 has, ``cache`` a directory for compiled modules.
+        ``python`` is dom0's version, ``cache`` a directory for compiled modules.
         """
         data, count = archive(tree, f"{PYXL}.new", python, cache)
         self.check(UNPACK, input=data)
         return count
 
     def put(self, local: Path, remote: str) -> None:
-        """Copy a file into dom0, its mode kept."""
+        """Copy a file into dom0 with its mode."""
         mode = local.stat().st_mode & 0o7777
         with local.open("rb") as file:
             self.check(f"cat > {shlex.quote(remote)} && chmod {mode:o} {shlex.quote(remote)}", input=file, timeout=600)
@@ -173,7 +173,7 @@ class Host:
 
 @contextmanager
 def readable(source: Input) -> Iterator[IO[bytes] | int]:
-    """``source`` as something that a program can have as its standard input."""
+    """Yield ``source`` as a file that can be a program's standard input."""
     if isinstance(source, bytes | str):
         with tempfile.TemporaryFile() as file:
             file.write(source.encode() if isinstance(source, str) else source)

@@ -1,4 +1,4 @@
-"""A lab by its name: built, booted, reset, used, ended."""
+"""Build, boot, reset, use and end a lab, known by its name."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DEFAULT_NAME = "default"
 
 
 class Lab:
-    """One lab; ``name`` keeps it apart from others, ``suite`` of None means the one it has, or the default."""
+    """One lab of this ``name``; if ``suite`` is None it keeps the one it has, or takes the default."""
 
     def __init__(self, name: str = DEFAULT_NAME, *, suite: str | None = None, steps: Steps | None = None,
                  cache: Path | None = None) -> None:  # fmt: skip
@@ -36,7 +36,7 @@ class Lab:
         self.machine = Machine(self.directory)
         self._suite = suite
 
-    # What there is.
+    # Its state.
 
     def meta(self) -> Meta | None:
         try:
@@ -51,7 +51,7 @@ class Lab:
         return recipe.suite(name)
 
     def wanted(self) -> Meta:
-        """What the present recipe and this machine make; its ``snapshot`` is empty when there is none yet."""
+        """Return what the present recipe and this machine make; ``snapshot`` is empty if there is none yet."""
         suite = self.suite
         meta = Meta(suite.name, recipe.image_hash(suite), machine.qemu_version(), machine.nested_kvm())
         try:
@@ -88,11 +88,11 @@ class Lab:
         name = "" if self.name == DEFAULT_NAME else f" --name {self.name}"
         return f"pyxl lab {verb}{name}"
 
-    # Who may change it.
+    # Its lock.
 
     @contextmanager
     def session(self, what: str = "a session") -> Iterator["Lab"]:
-        """Keep everybody else from changing this lab; children of this process may.
+        """Let only this process and its children change this lab.
 
         :raise LabError: somebody else uses it.
         """
@@ -101,10 +101,10 @@ class Lab:
         with lock.held(path, what, f'lab "{self.name}"', hint):
             yield self
 
-    # What changes it.
+    # Changes.
 
     def up(self) -> None:
-        """Have the lab running with its guests; builds, boots and takes the snapshot when there is none yet.
+        """Start the lab with its guests; first build and boot the image and take the snapshot if there is none.
 
         :raise LabLost: the emulator or a guest died, twice.
         """
@@ -124,7 +124,7 @@ class Lab:
             self._load(wanted)
 
     def reset(self) -> None:
-        """Put dom0 and its guests back to the snapshot, started if need be.
+        """Put dom0 and its guests back to the snapshot; start the lab if need be.
 
         :raise LabError: there is no snapshot yet.
         """
@@ -140,7 +140,7 @@ class Lab:
             self._stop()
 
     def destroy(self) -> None:
-        """Stop the emulator and remove the instance; images stay, for they are shared."""
+        """Stop the emulator and remove the instance; images stay, as labs share them."""
         with self.session(self._command("destroy")):
             self._stop()
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -148,7 +148,7 @@ class Lab:
                 end_abandoned(directory, self._command("destroy"))
 
     def prune(self) -> list[str]:
-        """Remove the images that no lab was made from; returns their names."""
+        """Remove the images that no lab uses; return their names."""
         others = [Lab(path.name, cache=self.cache) for path in (self.cache / "instances").glob("*") if path.is_dir()]
         used = {meta.image for meta in (lab.meta() for lab in others) if meta is not None}
         removed = []
@@ -177,14 +177,14 @@ class Lab:
         return self.directory / name
 
     def _load(self, meta: Meta) -> None:
-        """Load the snapshot into the running emulator or a new one; once more, from a new copy, if that is lost."""
+        """Load the snapshot into a new emulator; if that is lost, try once more from a new copy."""
         with self.steps.step("load the snapshot", self.machine.log):
             try:
                 self._load_once(meta)
                 return
             except LabLost:
                 self.machine.stop()
-        # An emulator that died may have left its disk half written.
+        # A dead emulator may have left its disk half written.
         if (self.image_directory(meta) / meta.snapshot_name).exists():
             self._make_instance(meta)
         with self.steps.step("load the snapshot once more", self.machine.log):
@@ -193,7 +193,7 @@ class Lab:
     def _load_once(self, meta: Meta) -> None:
         if self.port() is not None:
             self.host.disconnect()
-        # A running emulator could load it too, but Xen's clock then crawls: its counter and its timers no longer agree.
+        # In a running emulator Xen's clock would crawl after the load: its counter and timers no longer agree.
         self.machine.stop()
         disk = self.directory / "overlay.qcow2"
         start(self.machine, self.image_directory(meta), disk, kvm=meta.kvm, snapshot=recipe.SNAPSHOT)
@@ -201,7 +201,7 @@ class Lab:
         self.host.set_clock()
 
     def _make_instance(self, meta: Meta) -> None:
-        """A copy of the image's snapshot of its own: what runs here is nobody else's."""
+        """Give the instance its own copy of the image's snapshot."""
         self._log("meta.json").unlink(missing_ok=True)  # until the copy is whole, there is no instance
         source = self.image_directory(meta) / meta.snapshot_name
         with self.steps.step("copy the snapshot"):
@@ -212,7 +212,7 @@ class Lab:
         (self.directory / "guests").write_text("\n".join(guests) + "\n")
         (self.directory / "meta.json").write_text(json.dumps(asdict(meta)) + "\n")
 
-    # What uses it.
+    # Use.
 
     def exec(
         self, command: str | Sequence[str], *, input: Input = None, timeout: float | None = 600, check: bool = False
@@ -229,7 +229,7 @@ class Lab:
         return done
 
     def push(self, tree: Path) -> int:
-        """Put the working tree into dom0; returns the number of files."""
+        """Copy the working tree to dom0; return the number of files."""
         return self.host.push(tree, self.suite.python, self.cache / "compiled")
 
     def put(self, local: Path, remote: str) -> None:
@@ -239,7 +239,7 @@ class Lab:
         self.host.get(remote, local)
 
     def status(self) -> dict[str, Any]:
-        """What there is to say of this lab, as plain data."""
+        """Return the state of this lab as plain data."""
         meta = self.meta()
         guests = self.directory / "guests"
         return {

@@ -1,4 +1,4 @@
-"""Who may change a lab: one process at a time, and the children that it starts."""
+"""A lab's lock: one process at a time may change the lab, with its children."""
 
 import fcntl
 import os
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from pyxl.errors import LabError
 
-# Names the lock files whose holder started us, separated by colons.
+# The lock files that a parent of ours holds, separated by colons.
 HELD = "PYXL_LAB_LOCKED"
 
 
 @contextmanager
 def held(path: Path, what: str, busy: str, hint: str) -> Iterator[None]:
-    """Hold the lock ``path`` for the body; inside a process that holds it, and in its children, this does nothing.
+    """Hold the lock ``path`` for the body; do nothing if this process or a parent of it holds it.
 
-    ``what`` is written into the lock for others to read; ``busy`` is the message's start when it is taken.
+    ``what`` is written into the lock for others to read; ``busy`` begins the message if it is taken.
 
     :raise LabError: somebody else holds it.
     """

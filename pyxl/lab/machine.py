@@ -1,6 +1,6 @@
-"""The QEMU process: its start and end, its ports, its monitor.
+"""Start, stop and control the QEMU process.
 
-Knows nothing of what runs inside.
+Does not know what runs inside.
 """
 
 import json
@@ -23,7 +23,7 @@ MONITOR_SECONDS = 120.0  # the longest wait for one answer: a savevm on a slow d
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at 127.0.0.1 just now."""
+    """Return a TCP port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 def port_is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As QEMU does: a port whose last connection is only lingering is free.
+        # As QEMU does: a port is free even if its last connection still lingers.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -43,7 +43,7 @@ def port_is_free(port: int) -> bool:
 
 def nested_kvm(proc: Path = Path("/proc/cpuinfo"), modules: Path = Path("/sys/module"),
                device: Path = Path("/dev/kvm")) -> bool:  # fmt: skip
-    """Whether KVM here can run a hypervisor inside a guest; an openable /dev/kvm alone proves nothing."""
+    """Tell whether KVM here can run a hypervisor in a guest; that /dev/kvm opens is not enough."""
     try:
         flags = set(re.findall(r"\b(?:svm|vmx)\b", proc.read_text()))
         name = "kvm_amd" if "svm" in flags else "kvm_intel"
@@ -57,7 +57,7 @@ def nested_kvm(proc: Path = Path("/proc/cpuinfo"), modules: Path = Path("/sys/mo
 
 
 def qemu_version() -> str:
-    """Version of the installed QEMU; a snapshot is loaded only by the version that wrote it."""
+    """Return the installed QEMU's version; a snapshot needs the version that wrote it."""
     done = subprocess.run([find(recipe.QEMU) or recipe.QEMU, "--version"], capture_output=True, text=True)
     return done.stdout.splitlines()[0].removeprefix("QEMU emulator version ").strip() if done.stdout else "unknown"
 
@@ -72,7 +72,7 @@ class Machine:
         self.serial = directory / "serial.log"
 
     def pid(self) -> int | None:
-        """Pid of the running QEMU, or None; a recycled pid is not taken for it."""
+        """Return the pid of the running QEMU, or None; a recycled pid is not taken for it."""
         try:
             pid = int(self.pid_file.read_text())
             cmdline = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -81,9 +81,9 @@ class Machine:
         return pid if os.fsencode(self.pid_file) in cmdline else None
 
     def start(self, image: Path, disk: Path, port: int, *, kvm: bool, snapshot: str = "") -> None:
-        """Start QEMU in a session of its own, from ``snapshot`` or cold; returns when it runs.
+        """Start QEMU in a session of its own, from ``snapshot`` or cold; return when it runs.
 
-        :raise LabLost: it would not start.
+        :raise LabLost: it did not start.
         """
         argv = recipe.command_line(self.directory, disk, port, kvm=kvm, snapshot=snapshot)
         argv[0] = find(recipe.QEMU) or recipe.QEMU
@@ -91,7 +91,7 @@ class Machine:
             (self.directory / name).unlink(missing_ok=True)
             (self.directory / name).symlink_to(image / name)
         with self.log.open("wb") as log:
-            # -daemonize: QEMU leaves our session, and its first process ends when the machine runs or with an error.
+            # With -daemonize QEMU leaves our session; its first process ends when the machine runs or fails.
             done = subprocess.run(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if done.returncode or self.pid() is None:
             reason = self.log.read_text(errors="replace").strip().splitlines()
@@ -99,7 +99,7 @@ class Machine:
                           f"its output: {self.log}")  # fmt: skip
 
     def stop(self) -> None:
-        """End QEMU, politely at first; returns when it is gone."""
+        """Have QEMU quit, kill it if it does not, and return when it is gone."""
         pid = self.pid()
         if pid is None:
             self.pid_file.unlink(missing_ok=True)
@@ -109,7 +109,7 @@ class Machine:
             try:
                 how()
             except (OSError, LabError):
-                deadline = 0  # it would not hear, or was gone already
+                deadline = 0  # it did not listen, or was already gone
             while self.pid() is not None and time.monotonic() < deadline:
                 time.sleep(0.05)
             if self.pid() is None:
@@ -125,11 +125,11 @@ class Machine:
     ) -> Any:
         """Run one QMP command and return its result.
 
-        :raise LabLost: the monitor is gone or silent.
+        :raise LabLost: the monitor is gone or does not answer.
         :raise LabError: QEMU refused the command.
         """
         try:
-            # A socket's address holds 108 bytes; /proc/self/fd makes a deep directory short.
+            # A socket's address holds 108 bytes; /proc/self/fd shortens a long path.
             directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 with socket.socket(socket.AF_UNIX) as client:
@@ -152,7 +152,7 @@ class Machine:
 
     @staticmethod
     def _answer(stream: Any) -> dict[str, Any]:
-        # Events stand between answers.
+        # Events come between answers.
         while line := stream.readline():
             message: dict[str, Any] = json.loads(line)
             if "return" in message or "error" in message:
@@ -160,6 +160,6 @@ class Machine:
         raise ValueError("it hung up")
 
     def monitor(self, words: Sequence[str]) -> str:
-        """Run one command of QEMU's human monitor, such as savevm; returns what it prints, "" when all is well."""
+        """Run one command of QEMU's human monitor, such as savevm; return its output, "" if all is well."""
         text = self.execute("human-monitor-command", {"command-line": " ".join(words)})
         return str(text or "").strip()

@@ -1,6 +1,6 @@
-"""What the lab is made of, as data: packages, command lines, guests, and one hash over all of it.
+"""The parts of the lab as data: packages, command lines, guests, and one hash of them all.
 
-Knows no processes and no files but its own.
+Starts no process and reads no files but the lab's sources.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pyxl.errors import LabError
 
 HERE = Path(__file__).parent
 
-# Debian package that a program on the machine that runs the lab comes from.
+# The Debian package of each program that the lab's machine needs.
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
@@ -40,11 +40,11 @@ XEN_ARGUMENTS = (
     "dom0_mem=1536M,max:1536M dom0_max_vcpus=2 console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all noreboot"
 )
 DOM0_ARGUMENTS = "root=/dev/vda rw init=/sbin/labinit console=hvc0 quiet mitigations=off nokaslr"
-# quiet: every character on an emulated serial port is a trip to the device model, and a boot says thousands.
-# xen_legacy_crash: a panic of a guest with PV drivers reaches Xen as a crash, where Linux would make it a reboot.
+# quiet: each character on an emulated serial port is a trip to the device model, and a boot prints thousands.
+# xen_legacy_crash: a panic of a guest with PV drivers reaches Xen as a crash; without it Linux reboots.
 GUEST_ARGUMENTS = "console=ttyS0 quiet mitigations=off nokaslr nohpet panic=-1 xen_legacy_crash"
-# Without xsave: with it Xen 4.17 faults forever while it sets CR4.  Without rdtscp: with it the emulator reports the
-# wrong exit for RDTSCP and the guest spins.
+# No xsave: with it Xen 4.17 faults forever when it sets CR4.  No rdtscp: the emulator reports a wrong exit for
+# RDTSCP, and the guest spins.
 EMULATED_CPU = "qemu64,+svm,+npt,+nx,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes"
 
 SNAPSHOT = "ready"
@@ -56,7 +56,7 @@ GUEST_FILES = "/var/lib/pyxl-lab"  # in dom0: vmlinuz, initrd, bootdisk.raw and 
 SAVED_GUEST = "tick"
 SAVED_GUEST_FILE = f"{GUEST_FILES}/{SAVED_GUEST}.checkpoint"
 
-# Modules of the guests' initramfs, by the way a guest finds its disks.
+# Modules of the guests' initramfs, by the kind of disk that a guest finds.
 GUEST_MODULES = {"pv": ("xen-blkfront",), "ata": ("ata_piix", "sd_mod"), "ext4": ("ext4", "crc32c_generic")}
 
 
@@ -82,7 +82,7 @@ DEFAULT_SUITE = "bookworm"
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A guest's disk: an ext4 made at build time, raw or qcow2."""
+    """A guest's disk, raw or qcow2, with an ext4 that the build makes."""
 
     device: str
     format: str
@@ -94,7 +94,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A test guest; ``memory``, ``data`` (random, hashed at every tick) and ``fill`` (hashed when asked) in MiB."""
+    """A test guest; ``memory``, ``data`` (random, hashed at each tick) and ``fill`` (hashed on request) in MiB."""
 
     name: str
     memory: int = 128
@@ -107,7 +107,7 @@ class Guest:
     vga: str = "none"
 
     def config(self) -> str:
-        """The guest's xl.cfg."""
+        """Return the guest's xl.cfg."""
         extra = f"{GUEST_ARGUMENTS} labdata={self.data} labfill={self.fill} {self.arguments}".rstrip()
         disks = ", ".join(f"'format={d.format}, vdev={d.device}, access=rw, target={d.path(self.name)}'"
                           for d in self.disks)  # fmt: skip
@@ -140,7 +140,7 @@ GUESTS = (
 
 
 def suite(name: str) -> Suite:
-    """The suite called ``name``.
+    """Return the suite called ``name``.
 
     :raise LabError: there is no recipe for it.
     """
@@ -150,15 +150,15 @@ def suite(name: str) -> Suite:
 
 
 def quoted(path: Path) -> str:
-    """``path`` inside an option of QEMU, where a comma stands for itself when doubled."""
+    """Return ``path`` for an option of QEMU, where a comma must be doubled."""
     return os.fspath(path).replace(",", ",,")
 
 
 def command_line(directory: Path, disk: Path, port: int, *, kvm: bool, snapshot: str = "") -> list[str]:
-    """QEMU's arguments for an instance in ``directory``, to be started there.
+    """Return QEMU's arguments for an instance in ``directory``, where it must start.
 
-    The boot files and the monitor's socket are relative: the former may hold no space or comma, the latter's path no
-    more than 107 bytes, and a user's cache directory keeps to neither.
+    The paths of the boot files and of the monitor's socket are relative, whatever the cache directory is called: the
+    former may hold no space or comma, the latter at most 107 bytes.
     """
     argv = [
         QEMU, "-name", "pyxl-lab",
@@ -168,7 +168,7 @@ def command_line(directory: Path, disk: Path, port: int, *, kvm: bool, snapshot:
         "-kernel", "xen", "-append", XEN_ARGUMENTS,
         "-initrd", f"vmlinuz {DOM0_ARGUMENTS},initrd.img",
         "-drive", f"file={quoted(disk)},if=virtio,format=qcow2,cache=unsafe",
-        # restrict: dom0 has no business on the network; the forwarded port works all the same.
+        # restrict: dom0 needs no network; the forwarded port still works.
         "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
         "-device", "virtio-net-pci,netdev=net0,romfile=",
         "-serial", f"file:{quoted(directory / 'serial.log')}",
@@ -180,7 +180,7 @@ def command_line(directory: Path, disk: Path, port: int, *, kvm: bool, snapshot:
 
 
 def image_hash(chosen: Suite, here: Path = HERE) -> str:
-    """Hash of everything that decides the image and its snapshot; updates of Debian's packages do not count."""
+    """Return a hash of all that decides the image and its snapshot, except updates of Debian's packages."""
     digest = hashlib.sha256()
     data = {
         "suite": asdict(chosen), "packages": chosen.packages, "disk": DISK_MIB,

@@ -1,4 +1,4 @@
-"""Progress: one line a step, with the time that it took."""
+"""Progress: one line for each step, with the time it took."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ TAIL_LINES = 15
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """Last lines of a log, or an empty string when there is none."""
+    """Return the last lines of a log, or "" if there is none."""
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
@@ -24,7 +24,7 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
 
 
 class Steps:
-    """Prints steps to ``out``; a failed step is followed by the tail of its log, and its error goes on up."""
+    """Prints steps to ``out``; after a failed step prints the tail of its log and raises its error."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self.out = sys.stderr if out is None else out

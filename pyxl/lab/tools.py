@@ -1,4 +1,4 @@
-"""The programs of this machine that the lab is built from: where they are, how they are installed, how they are run."""
+"""Find, install and run this machine's programs that the lab is built with."""
 
 import os
 import shutil
@@ -12,26 +12,26 @@ from pyxl.lab.steps import Steps
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the lab keeps its images and instances: pyxl/lab in the user's cache directory."""
+    """Return the directory of images and instances: pyxl/lab in the user's cache directory."""
     base = environ.get("XDG_CACHE_HOME") or ""
     root = Path(base) if base.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".cache"
     return root / "pyxl" / "lab"
 
 
 def find(program: str) -> str | None:
-    """Path of ``program``; a user's PATH often lacks the sbin directories where mkfs lives."""
+    """Return the path of ``program``; looks in sbin too, which a user's PATH often lacks."""
     return shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def missing_packages(which: Callable[[str], str | None] = find) -> list[str]:
-    """Debian packages that the lab needs and this machine lacks, sorted."""
+    """Return the Debian packages that the lab needs and this machine lacks, sorted."""
     lacking = {package for program, package in recipe.PROGRAMS.items() if which(program) is None}
     lacking |= {package for path, package in recipe.FIRMWARE.items() if not Path(path).exists()}
     return sorted(lacking)
 
 
 def ensure_packages(steps: Steps, log: Path, missing: Sequence[str] | None = None, root: bool | None = None) -> None:
-    """Install what is missing when root.
+    """Install what is missing, if we are root.
 
     :raise LabError: something is missing and we are not root, or apt-get failed.
     """
@@ -55,9 +55,9 @@ def run(
     argv: Sequence[str | os.PathLike[str]], log: Path, *, cwd: Path | None = None, stdin: bytes | None = None,
     env: Mapping[str, str] | None = None, hint: str = "",
 ) -> None:  # fmt: skip
-    """Run a program to its end, its output appended to ``log``.
+    """Run a program to its end; append its output to ``log``.
 
-    :raise LabError: it exited with another status than 0.
+    :raise LabError: its status was not 0.
     """
     words = [os.fspath(word) for word in argv]
     words[0] = find(words[0]) or words[0]

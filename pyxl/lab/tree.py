@@ -1,4 +1,4 @@
-"""The working tree as dom0 gets it: sources, and compiled modules so that dom0 need not compile them."""
+"""Pack the working tree for dom0, with modules that are compiled already."""
 
 import hashlib
 import importlib.util
@@ -18,9 +18,9 @@ LINKS = {"pyxl_save_helper": "helper"}  # the name that the helper is imported b
 
 
 def tree_files(tree: Path) -> Iterator[tuple[str, Path]]:
-    """The files that dom0 needs of a working tree, by their names there.
+    """Yield the files of a working tree that dom0 needs, with their names there.
 
-    :raise LabError: ``tree`` is no working tree of pyxl.
+    :raise LabError: ``tree`` is not a working tree of pyxl.
     """
     if not (tree / "pyxl/__main__.py").exists():
         raise LabError(f"{tree} is not pyxl's working tree", "name it with --tree")
@@ -31,14 +31,14 @@ def tree_files(tree: Path) -> Iterator[tuple[str, Path]]:
 
 
 def archive(tree: Path, place: str, python: tuple[int, int], cache: Path) -> tuple[bytes, int]:
-    """A tar of the tree below the directory ``place``'s name, and its number of files.
+    """Return a tar of the tree, under the name of the directory ``place``, and its number of files.
 
-    Modules are compiled here when ``python``, dom0's, is also ours: there it costs seconds, after every reset.
+    Modules are compiled here if ``python``, dom0's, is also ours: in dom0 that takes seconds after every reset.
     """
     data = io.BytesIO()
     top = Path(place).name
     count = 0
-    # GNU format: whole seconds, as the time in a compiled module.
+    # GNU format: times in whole seconds, as in a compiled module.
     with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name, path in tree_files(tree):
             content = path.read_bytes()
@@ -63,7 +63,7 @@ def archive(tree: Path, place: str, python: tuple[int, int], cache: Path) -> tup
 
 
 def compiled(source: bytes, filename: str, mtime: int, cache: Path) -> bytes:
-    """A .pyc of ``source`` that is valid for a file of that ``mtime``; empty when it does not compile."""
+    """Return a .pyc of ``source``, valid for a file of that ``mtime``; empty if it does not compile."""
     key = hashlib.sha256(importlib.util.MAGIC_NUMBER + filename.encode() + b"\0" + source).hexdigest()[:32]
     kept = cache / key
     try:
