@@ -1,6 +1,6 @@
-"""`make bench`: pyxl against stock xl, and against itself without checksums, on the lab, in pairs, in one run.
+"""`make bench`: pyxl against stock xl, and against pyxl without checksums, on the lab, in pairs, in one run.
 
-Numbers are of a nested emulation; the ratios are what counts.
+The lab is a nested emulation: only the ratios count.
 """
 
 import os
@@ -18,14 +18,14 @@ from tests.xen.conftest import PLACE, Dom0
 
 GUEST = "big"
 FILE = f"{PLACE}/bench"
-#: pyxl as it is, but for the sums: what they cost is the difference.
+#: pyxl without the sums, to see what they cost.
 WITHOUT_SUMS = "PYTHONPATH=/opt/pyxl python3 -c " + shlex.quote(
     "from pyxl.checkpoint.sums import BlockReader; from pyxl.formats.stream import trailer; BlockReader.sum = lambda *_: 0; "
     "trailer.compare = lambda *_: None; from pyxl.__main__ import main; main()"
 )
 TOOLS = {"xl": "xl", "pyxl": "pyxl", "no sums": WITHOUT_SUMS}
 STEPS = ("save + sync", "restore")
-# Wall clock of the command, and the CPU seconds of all of dom0 meanwhile: libxl's helpers are nobody's children.
+# Wall clock of the command, and CPU seconds of all of dom0, as the command may not reap libxl's helpers.
 MEASURE = """
 cpu() {{ awk '/^cpu / {{ print $2 + $3 + $4 + $7 + $8 }}' /proc/stat; }}
 c0=$(cpu); t0=$(date +%s.%N)
@@ -42,7 +42,7 @@ def measured(dom0: Dom0, command: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure all of it; with the word "native" only what needs no Xen."""
+    """Run all benchmarks; with the argument "native" only those without Xen."""
     lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
     with lab.session("make bench"), tempfile.TemporaryDirectory(dir=os.environ.get("PYXL_BENCH_PLACE")) as directory:
         lab.up()
@@ -60,9 +60,9 @@ def main() -> None:
 
 
 def saves_and_restores(dom0: Dom0) -> None:
-    """Save and restore the 512 MiB guest by turns with each tool; print every run and the median ratios."""
+    """Save and restore the 512 MiB guest with each tool by turns; print every run and the median ratios."""
     dom0.wake(GUEST)
-    # Once unmeasured: compiled modules, warm caches.
+    # Once unmeasured, to compile modules and warm the caches.
     dom0.run(f"pyxl save {GUEST} {FILE} && pyxl restore {FILE} && xl save {GUEST} {FILE} && xl restore {FILE}")
     times: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for run in range(RUNS):
@@ -86,8 +86,8 @@ def saves_and_restores(dom0: Dom0) -> None:
 
 
 def start_up(dom0: Dom0) -> None:
-    """Measure how long the programs take to start, ten times each, against a bare Python."""
-    # Stopped by its first call into Xen, which a domid that cannot be makes fail: everything is imported by then.
+    """Measure the start of each program ten times, against a bare Python."""
+    # The impossible domid fails in the first call into Xen, after all imports.
     helper = "/opt/pyxl/helper/pyxl-save-helper --save-domain 9 -1 99999 0 136 0 < /dev/null"
     bare = "python3 -c 'import ctypes, struct'"
     loop = "for i in 1 2 3 4 5 6 7 8 9 10; do {command} > /dev/null 2>&1; done; true"

@@ -1,6 +1,6 @@
-"""`pyxl convert` against Xen's convert-legacy-stream, natively, in pairs.
+"""`pyxl convert` against Xen's convert-legacy-stream, in pairs.
 
-Both write to a file, once more until it is on the disk, and to nowhere; what is new in a file has to be written either way.
+Both write to a file, until it is on the disk, and to /dev/null; both have to write all of a new file.
 """
 
 import os
@@ -12,7 +12,7 @@ from tests.formats.legacy import streams as made
 
 
 def write_stream(path: Path, config: bytes) -> None:
-    """Write a legacy file, or a stream alone where there is no config: full of pages that are all different."""
+    """Write a legacy file, or only its stream if ``config`` is empty, of pages that all differ."""
     pages = os.urandom(made.PAGE << 10)
     whole = made.Hvm(pfns=MIB << 8, batches=()).encode()
     head = 8 + 24  # pages, TSC
@@ -25,7 +25,7 @@ def write_stream(path: Path, config: bytes) -> None:
 
 
 def bench(place: Path) -> None:
-    """Convert a legacy stream by turns in ``place``, where the scripts are."""
+    """Convert a legacy stream with both by turns in ``place``, where the scripts are."""
     stream, old, new = (place / name for name in ("stream", "old", "new"))
     write_stream(stream, b"")
     write_stream(old, b'name = "big"\nbuilder = "hvm"\n')
@@ -35,7 +35,7 @@ def bench(place: Path) -> None:
         ("convert to a synced file", f"{xen} {new} && sync {new}", f"{ours} {new}"),
         ("convert to nowhere", f"{xen} /dev/null", f"{ours} /dev/null"),
     ):
-        # Without the file of before, so that both fill the same pages of this machine's memory.
+        # Remove the last file, so that both fill the same pages of this machine's memory.
         compare(place, what, "script", pyxl, script, lambda: new.unlink(missing_ok=True))
     stream.unlink()
     old.unlink()

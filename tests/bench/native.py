@@ -1,4 +1,4 @@
-"""What the benchmarks share that need no Xen: Xen's own scripts out of the lab, commands by turns, medians and ratios."""
+"""What the benchmarks without Xen share: Xen's scripts from the lab, commands by turns, medians and ratios."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ IN_DOM0 = f"cd /usr/lib/xen-4.17; tar -c bin/{CONVERT} bin/{VERIFY} lib/python/x
 
 
 class Taken(NamedTuple):
-    """Seconds by the clock and of the processor, and the most memory that was resident, in MiB."""
+    """Seconds by the clock and of CPU, and peak resident memory in MiB."""
 
     wall: float
     cpu: float
@@ -29,13 +29,13 @@ class Taken(NamedTuple):
 
 
 def fetch(dom0: Dom0, directory: Path) -> None:
-    """Put the scripts and their library into ``directory``, out of the lab."""
+    """Copy the scripts and their library from the lab to ``directory``."""
     data = base64.b64decode(dom0.run(IN_DOM0).stdout)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         archive.extractall(directory, filter="data")
 
 
-#: In a process of its own, which is small: the memory of one that starts another counts as the other's.
+#: Runs in a small process of its own: a child's peak memory includes its parent's at the start.
 MEASURE = """
 import os, resource, sys, time
 started = time.monotonic()
@@ -47,7 +47,7 @@ print(status, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def taken(scripts: Path, command: str) -> Taken:
-    """Run a shell's command, which finds the scripts' modules and this tree's, and return what it took."""
+    """Run a shell command with the scripts' modules and this tree's on its path, and return what it took."""
     environment = {**os.environ, "PYTHONPATH": f"{scripts / 'lib/python'}:{Path.cwd()}"}
     argv = [sys.executable, "-S", "-c", MEASURE, f"{{ {command}; }} >/dev/null 2>&1"]
     status, *figures = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
@@ -56,7 +56,7 @@ def taken(scripts: Path, command: str) -> Taken:
 
 
 def compare(scripts: Path, what: str, other: str, ours: str, theirs: str, after: Callable[[], None] = lambda: None) -> None:
-    """Run two commands by turns and print the medians and their ratios; the first pair only warms."""
+    """Run two commands by turns, and print the medians and their ratios; the first pair only warms the caches."""
     pairs = []
     for run in range(RUNS + 1):
         times = {}

@@ -1,4 +1,4 @@
-"""`pyxl verify` against Xen's verify-stream-v2, and `pyxl inspect` against what it cannot do without, natively, in pairs."""
+"""`pyxl verify` against Xen's verify-stream-v2, and `pyxl inspect` against the least that it must do, in pairs."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ from pyxl.formats.stream import libxc_records, trailer, xl_header
 from tests.bench.native import MIB, VERIFY, compare
 from tests.formats.stream import streams
 
-#: A start of pyxl's that does nothing, and one look at the head of each of a libxc stream's records.
+#: Starts pyxl for nothing, and reads the head of each record of a libxc stream.
 LEAST = """
 import os, struct, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
@@ -26,10 +26,10 @@ main()
 
 
 def write_checkpoint(path: Path, *, summed: bool) -> int:
-    """Write a checkpoint of xl's, or with pyxl's trailer, full of pages that are all different; return where its first record is."""
+    """Write a checkpoint as xl does, or with pyxl's trailer, of different pages; return its first record's offset."""
     pages = os.urandom(streams.PAGE << 10)
     before, after = streams.guest(b"here").split(b"here")
-    if summed:  # what promises the trailer stands in the header
+    if summed:  # the marker of the trailer is in the header
         before = xl_header.encode(streams.CONFIG) + before[len(streams.xl_s_header()) :]
     sums = RunningSums()
     with path.open("wb") as file:

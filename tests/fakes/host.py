@@ -1,4 +1,4 @@
-"""A host for failures that cannot be provoked for real: every call is noted in ``calls``, in order."""
+"""A fake host, for failures that cannot be caused on a real one; ``calls`` has every call in order."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def running(domid: int = 7) -> DomainInfo:
 
 
 class FakeXen:
-    """A hypervisor whose guests do as they are told; ``fail`` names the calls that raise XenError."""
+    """A hypervisor whose guests obey at once; ``fail`` names the calls that raise XenError."""
 
     def __init__(self, calls: list[str], *domains: DomainInfo) -> None:
         self.calls = calls
@@ -120,7 +120,7 @@ class FakeWatch:
 
 
 class FakeStore:
-    """A xenstore in a dict.  ``on_wait`` runs whenever somebody waits for a watch: time passes there."""
+    """A xenstore in a dict.  ``on_wait`` runs at each wait for a watch: that is when time passes."""
 
     def __init__(self, nodes: dict[str, str]) -> None:
         self.nodes = nodes

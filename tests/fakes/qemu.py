@@ -1,4 +1,4 @@
-"""A qemu at the other end of a QMP connection, for what a real one cannot be made to say."""
+"""A fake qemu behind QMP, for answers that a real one does not give on demand."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import Any
 
-#: As short as a state can be: the file's magic and version, something, the end mark.
+#: The shortest state: magic, version, something, end mark.
 STATE = b"QEVM\0\0\0\3" + b"section" + b"\0"
 
 

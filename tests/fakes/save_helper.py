@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A save-helper that speaks the protocol and fails where the environment says; `FAIL` is a step's name."""
+"""A save-helper that speaks the protocol and fails at the step that `FAIL` in the environment names."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def main() -> None:
         sys.exit(255)
     if fail == "junk":
         os.write(1, b"\x04\0\x63\0ab")
-        time.sleep(60)  # hangs until it is killed, which is what the test waits for
+        time.sleep(60)  # until the test sees it killed
     log(5, "starting save")
     ok = send(7, struct.pack("<II", domid, 1)) == 0
     if fail == "kill":

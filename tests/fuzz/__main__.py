@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz`: thousands of damaged files, and every cut of whole ones, through what reads checkpoints.
+"""`python -m tests.fuzz`: read thousands of damaged checkpoints, and whole ones cut short.
 
-What finds a fault is kept beside the work, with the seed that makes it again.
+A file that finds a fault is kept, and its seed is printed to make it again.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.fuzz import damage
 from tests.fuzz.trial import TARGETS, Hang, bounded, tried
 
-#: Bytes from a file's start at each of which it is cut, and how many other cuts it gets.
+#: A file is cut at each of its first bytes, and at this many other places.
 EVERY_CUT = 64 << 10
 RANDOM_CUTS = 500
 
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _whole(seeds: dict[str, bytes], files: list[Path], path: Path) -> Iterator[str]:
-    """Put one whole file after the other at ``path``, and yield its name."""
+    """Write one whole file after another to ``path``, and yield its name."""
     for name, data in seeds.items():
         path.write_bytes(data)
         yield name
@@ -65,7 +65,7 @@ def _whole(seeds: dict[str, bytes], files: list[Path], path: Path) -> Iterator[s
 
 
 def _cuts(draw: random.Random, size: int) -> list[int]:
-    """Return where to cut, the longest file first: so each is the one before it, made shorter."""
+    """Return where to cut, the longest first, so that each cut shortens the file of the one before."""
     cuts = set(range(min(size, EVERY_CUT))) | {draw.randrange(size) for _ in range(RANDOM_CUTS)}
     return sorted(cuts, reverse=True)
 

@@ -1,4 +1,4 @@
-"""Checkpoints to damage, and the ways: bits, length fields, record types, counts, pieces lost, doubled and moved."""
+"""Damage checkpoints: bits, length fields, record types, counts; pieces lost, doubled and moved."""
 
 import os
 import random
@@ -16,20 +16,20 @@ from tests.formats.stream import streams
 from tests.formats.stream.streams import encoded
 from tests.formats.stream.test_streams import Bytes
 
-#: What a damaged number becomes; others are drawn.
+#: Values for a damaged number, besides random ones.
 NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0xFFFF, 1 << 20, 128 << 20, (128 << 20) + 1, 1 << 31, 0x8000_0001, 0xFFFF_FFF8, 0xFFFF_FFFF)
-#: A file may be this much longer than it was, full of zeros: then its claims come true.
+#: A file may grow by this many zeros, so that a false length is within the file.
 GROWN = 256 << 20
-#: Of a real file so many pages stay, and as many pfns without one; the others are all alike.
+#: How many pages of a real file stay, and how many pfns without a page; the others are all alike.
 _PAGES = 4
 
-#: Legacy guests without pages to hide in.
+#: Legacy guests without pages: damage hits everything else.
 _LEGACY = legacy_streams.Hvm(batches=[legacy_streams.batch(0xE000_0001)], physmap=[legacy_streams.Physmap(1, 2, 3, "vga")])
 _LEGACY_PV = legacy_streams.Pv(word=4, pfns=512, guest_width=4, xsave=24, batches=[])
 
 
 class Damaged(NamedTuple):
-    """A file: its bytes, and how long it is; what is missing is zeros."""
+    """A file's bytes and its length; zeros fill up what is missing."""
 
     data: bytes
     size: int
@@ -40,7 +40,7 @@ class Damaged(NamedTuple):
 
 
 def seeds() -> dict[str, bytes]:
-    """Return small whole files that hold every kind of record."""
+    """Return small whole files with every type of record."""
     everything = (
         encoded("X86_CPUID_POLICY", bytes(48)) + encoded("X86_MSR_POLICY", bytes(32)) + streams.STATIC_DATA_END
         + streams.page_data([0, 1]) + streams.ABSENT_PAGE + encoded("X86_TSC_INFO", bytes(24))
@@ -69,9 +69,9 @@ def seeds() -> dict[str, bytes]:
 
 
 def trimmed(path: Path) -> bytes:
-    """Return a real file without most of its memory, and with new sums if it had some: small, and of the same records.
+    """Return a real file with the same records but little of its memory, and with new sums if it had some.
 
-    What stays is the pages that came last, each time that they came, and a few pfns without a page.
+    Keeps all occurrences of the pages that came last, and a few pfns without a page.
     """
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -99,7 +99,7 @@ def _words(fd: int, element: Element) -> PageData:
 
 
 def _kept(memory: list[PageData]) -> set[int]:
-    """Return the pfns whose pages stay."""
+    """Return the pfns to keep."""
     pages = [(pfn, at is not None) for each in memory for pfn, _, at in each.pages()]
     with_page = [pfn for pfn, has_page in pages if has_page]
     without = [pfn for pfn, has_page in pages if not has_page]
@@ -107,7 +107,7 @@ def _kept(memory: list[PageData]) -> set[int]:
 
 
 def _with_pages(fd: int, element: Element, memory: PageData, kept: set[int]) -> bytes:
-    """Return a PAGE_DATA record with the pages that stay, nothing where none of them is in it."""
+    """Return a PAGE_DATA record with the pages to keep; empty if it has none of them."""
     left = [(word, at) for word, (pfn, _, at) in zip(memory.words, memory.pages(), strict=True) if pfn in kept]
     if not left:
         return b""
@@ -116,7 +116,7 @@ def _with_pages(fd: int, element: Element, memory: PageData, kept: set[int]) -> 
 
 
 def damaged(draw: random.Random, data: bytes) -> Damaged:
-    """Return the file with something wrong."""
+    """Return the file with damage."""
     elements = _elements(data)
     spoilt = bytearray(data)
     for _ in range(draw.choice((1, 1, 1, 2, 5))):
@@ -126,7 +126,7 @@ def damaged(draw: random.Random, data: bytes) -> Damaged:
 
 
 def _elements(data: bytes) -> list[Element]:
-    """Return the elements of a file; of a legacy stream, which has none, every four bytes may be one's head."""
+    """Return the elements of a file; a legacy stream has none, so any four bytes may be a head."""
     source = Bytes(data)
     header = xl_header.parse(source.take)
     if header.is_v2:

@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz.guided DIRECTORY [libFuzzer's options]`: damage that is guided by what code it reaches.
+"""`python -m tests.fuzz.guided DIRECTORY [libFuzzer's options]`: damage guided by code coverage.
 
-Needs atheris (`pip install -e '.[dev,fuzz]'`).  DIRECTORY keeps what has reached something new, and begins with the files
-of damage.seeds(); `-max_total_time=600` ends it after ten minutes.
+Needs atheris (`pip install -e '.[dev,fuzz]'`).  DIRECTORY starts with the files of damage.seeds() and keeps those that
+reach new code; `-max_total_time=600` ends it after ten minutes.
 """
 
 import os

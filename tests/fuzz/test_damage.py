@@ -1,4 +1,4 @@
-"""A slice of `python -m tests.fuzz`, the same files each time; and that no damage to a file with sums goes unseen."""
+"""A part of `python -m tests.fuzz` with the same files each time; any damage to a file with sums is found."""
 
 import os
 import random

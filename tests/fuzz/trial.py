@@ -1,4 +1,4 @@
-"""One damaged file through one command's code: an answer, in time, in little memory, and nothing that is not meant."""
+"""Give one damaged file to one command's code: it must answer in time, with little memory, and must not crash."""
 
 import contextlib
 import os
@@ -15,19 +15,19 @@ from pyxl.files.verify import verify
 from pyxl.formats.legacy.convert import convert
 from pyxl.formats.stream import xl_header
 
-#: Seconds that a file may take, and bytes that may be allocated for it.
+#: Seconds and bytes of memory that a file may take.
 SECONDS = 10
 BYTES = 64 << 20
 
 
 def verdict(path: Path) -> str:
-    """Return what verify says of a file."""
+    """Return verify's verdict on a file."""
     found = verify(path)
     return found.worst.value if found.worst else "clean"
 
 
 def conversion(path: Path) -> str:
-    """Convert a file to nowhere, looked over before as a restore does."""
+    """Convert a file and drop the result; check it first, as a restore does."""
     fd = os.open(path, os.O_RDONLY)
     try:
         source = Source(fd)
@@ -43,17 +43,17 @@ def conversion(path: Path) -> str:
         os.close(fd)
 
 
-#: What is tried with each file: returns its answer, or raises an error that is meant for people.
+#: What is tried with each file: it returns an answer, or raises an error for the user.
 TARGETS: dict[str, Callable[[Path], str]] = {"verify": verdict, "convert": conversion}
 
 
 class Hang(BaseException):
-    """A file took too long."""
+    """Raised when a file takes too long."""
 
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Have whatever takes too much memory raise MemoryError, and what takes too long raise Hang by itself."""
+    """Make the body raise MemoryError if it takes too much memory, and Hang if it takes too long."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, ((int(status["VmSize"].split()[0]) << 10) + BYTES, before[1]))
@@ -67,9 +67,9 @@ def bounded() -> Iterator[None]:
 
 
 def tried(target: Callable[[Path], str], path: Path) -> str:
-    """Return the answer for a file, or the kind of the error that it is refused with.
+    """Return the answer for a file, or the type of the error that refuses it.
 
-    :raise Exception: anything else: then the file has found a fault.
+    :raise Exception: any other error: the file has found a fault.
     """
     signal.alarm(SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""Makes the golden files anew, on the lab: `python -m tests.golden [NAME…]`."""
+"""`python -m tests.golden [NAME…]`: make the golden files again, on the lab."""
 
 import gzip
 import os
@@ -14,7 +14,7 @@ from tests.xen.conftest import Dom0
 
 HERE = Path(__file__).parent
 FILE = "/var/tmp/golden"
-#: A guest whose console is Xen's: the kernel acts on a suspend request by itself, init has nothing to do.
+#: A guest with Xen's console and an idle init: the kernel handles a suspend request by itself.
 OTHER_TYPE = """
 printf '%s\\n' 'name = "{type}"' 'type = "{type}"' 'memory = 128' 'vcpus = 2' \\
     'kernel = "/var/lib/pyxl-lab/vmlinuz"' 'ramdisk = "/var/lib/pyxl-lab/initrd"' \\
@@ -24,7 +24,7 @@ for i in $(seq 300); do
     [ "$(xenstore-read /local/domain/$(xl domid {type})/control/feature-suspend)" = 1 ] && break; sleep 0.5; done
 sleep 5
 """
-#: `xl migrate` with a receiver that says what it has to hear, and keeps what it is sent.
+#: `xl migrate` with a receiver that prints what xl waits for, and keeps the stream.
 LIVE = f"""
 printf '%s\\n' '#!/bin/sh' 'printf "xl migration receiver ready, send binary domain data.\\n"' 'exec timeout 30 cat > {FILE}' > /root/receive
 chmod +x /root/receive
@@ -33,7 +33,7 @@ xl migrate -s "" {{guest}} /root/receive || true
 
 
 class Sample(NamedTuple):
-    """A file: the guest of the snapshot that runs, if it is one of them, and what makes the file of it in dom0."""
+    """How to make a file: the snapshot's guest to run first, if any, and the command in dom0."""
 
     guest: str
     command: str

@@ -1,4 +1,4 @@
-"""The demo's judgement, and that it passes or fails for the right reasons; dom0 is a table of answers."""
+"""The demo's verdict, and that it passes or fails for the right reasons; a table answers for dom0."""
 
 import io
 import subprocess

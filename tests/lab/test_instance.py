@@ -1,4 +1,4 @@
-"""One lab by its name: who may change it, what it says of itself, when its snapshot is worthless; nothing is started."""
+"""One lab by its name: its lock, its status, and when its snapshot is out of date; starts nothing."""
 
 import json
 import os
@@ -152,6 +152,6 @@ def test_ssh_asks_nobody_and_keeps_one_connection(tmp_path: Path) -> None:
 
 
 def test_what_a_caller_asks_of_ssh_stands_before_the_defaults(tmp_path: Path) -> None:
-    # ssh keeps the first value of a setting; the connection that all share would otherwise not be one.
+    # ssh takes the first value of a setting; with the default first there would be no shared connection.
     argv = Host(tmp_path, tmp_path / "key", 2222, lambda: True).ssh("-o", "ControlMaster=yes")
     assert argv.index("ControlMaster=yes") < argv.index("ControlMaster=no")

@@ -1,4 +1,4 @@
-"""QEMU's command line, its ports, its pid file, and whether KVM is of use; no QEMU is started."""
+"""QEMU's command line, ports and pid file, and whether KVM is usable; starts no QEMU."""
 
 import os
 import socket
@@ -99,7 +99,7 @@ def test_stop_ends_a_process_that_has_no_monitor(tmp_path: Path) -> None:
             process.stdout.readline()
             qemu.pid_file.write_text(f"{process.pid}\n")
             assert qemu.pid() == process.pid
-            # Nobody reaps it while stop() waits: a process that ended counts as gone all the same.
+            # Nobody reaps it while stop() waits, so a zombie must count as gone.
             qemu.stop()
             assert qemu.pid() is None
             assert process.wait() == -15

@@ -1,4 +1,4 @@
-"""QEMU's monitor, spoken with over a real socket."""
+"""QEMU's monitor, over a real socket."""
 
 import json
 import socket

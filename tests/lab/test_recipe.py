@@ -1,4 +1,4 @@
-"""The recipe: one hash over all that decides the image, and configs that say what the guests need."""
+"""The recipe: one hash of all that decides the image, and configs with what the guests need."""
 
 import shutil
 from dataclasses import replace

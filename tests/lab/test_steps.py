@@ -1,4 +1,4 @@
-"""Progress: one line a step, with its time; a failure shows the end of its log."""
+"""Progress: one line for each step, with its time; a failure shows the end of its log."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Programs and places: what is missing is named, what fails is logged."""
+"""Programs and directories: a missing program is named, a failed one is logged."""
 
 import io
 import sys
@@ -35,7 +35,7 @@ def test_nothing_missing_is_nothing_done(tmp_path: Path) -> None:
 def test_cache_directory_is_the_users() -> None:
     assert cache_directory({"XDG_CACHE_HOME": "/var/cache/me", "HOME": "/home/me"}) == Path("/var/cache/me/pyxl/lab")
     assert cache_directory({"HOME": "/home/me"}) == Path("/home/me/.cache/pyxl/lab")
-    # The XDG specification: a relative path is to be ignored.
+    # The XDG specification: ignore a relative path.
     assert cache_directory({"XDG_CACHE_HOME": "cache", "HOME": "/home/me"}) == Path("/home/me/.cache/pyxl/lab")
 
 

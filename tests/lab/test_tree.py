@@ -1,4 +1,4 @@
-"""What push sends: the working tree's files, with modules that dom0 need not compile."""
+"""What push sends: the working tree's files, with compiled modules."""
 
 import importlib.util
 import io
