@@ -1,4 +1,4 @@
-"""The lab is what all tests of this room take it for; the wait for it is this file's time."""
+"""The lab is as the tests in this folder expect; the time of this file is the wait for the lab."""
 
 from tests.xen.conftest import GUESTS, Dom0
 

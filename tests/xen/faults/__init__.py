@@ -1,4 +1,4 @@
-"""Faults: what goes wrong in a save, a restore or a create, done for real on the lab, to pyxl and to stock xl.
+"""Real faults in a save, a restore or a create, on the lab, by pyxl and by stock xl.
 
-table.py is what happens and when; in_dom0.py makes it happen; runner.py judges what is left.
+table.py lists what happens and when; dom0/ makes it happen; runner.py judges the result.
 """

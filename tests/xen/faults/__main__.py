@@ -1,4 +1,4 @@
-"""`make faults` and `make soak`: the table of faults through pyxl and through stock xl, on the lab."""
+"""`make faults` and `make soak`: the table of faults with pyxl and with stock xl, on the lab."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from tests.xen.faults.table import Fault, chosen
 
 
 def one(faults: Faults, fault: Fault, tool: str) -> Verdict:
-    """Do a fault; once more when the lab was lost under it, from the snapshot."""
+    """Try a fault; if the lab is lost meanwhile, try once more from the snapshot."""
     try:
         return faults.run(fault, tool)
     except LabLost:
@@ -27,7 +27,7 @@ def one(faults: Faults, fault: Fault, tool: str) -> Verdict:
 
 
 def table(faults: Faults, pattern: str, tools: tuple[str, ...], verbose: bool) -> int:
-    """Print the table, and return how many faults pyxl did not stand."""
+    """Print the table, and return how many faults pyxl failed."""
     rows = chosen(pattern)
     width = max((len(fault.name) for fault in rows), default=0)
     score = {tool: [0, 0] for tool in tools}

@@ -1,12 +1,12 @@
-"""One guest saved and restored over and over: its hash stays, and dom0 does not grow."""
+"""Save and restore one guest many times: its hash must not change, and dom0 must not grow."""
 
 from dataclasses import dataclass
 
 from tests.xen.faults.runner import GUEST, HOME, Faults
 
-#: The first ones fill caches, logs and heaps.
+#: The first cycles fill caches, logs and heaps.
 WARM_UP = 2
-#: MemAvailable is a moving estimate; a leak of 256 KiB a cycle would show in a hundred.
+#: MemAvailable is an estimate that varies; a leak of 256 KiB a cycle shows in a hundred.
 MEMORY_MIB = 24
 FIGURES = """
 sync; echo 3 > /proc/sys/vm/drop_caches; sleep 1
@@ -21,7 +21,7 @@ pgrep -f 'qemu-system|(xl|pyxl) |save-helper' | wc -l
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What of dom0 must not grow, or in the case of memory shrink."""
+    """Figures of dom0 that must not grow; available memory must not shrink."""
 
     memory_mib: int
     descriptors: int
@@ -30,7 +30,7 @@ class Figures:
     processes: int
 
     def grown(self, before: "Figures") -> list[str]:
-        """Return what is more than it was."""
+        """Return what has grown."""
         found = [
             f"{what}: {was} to {now}"
             for what, was, now in (
@@ -52,7 +52,7 @@ def figures(faults: Faults) -> Figures:
 
 
 def run(faults: Faults, count: int) -> list[str]:
-    """Do ``count`` cycles, and return what is not as it should be."""
+    """Run ``count`` cycles, and return what is wrong afterwards."""
     bad: list[str] = []
     faults.have_guest("pyxl")
     before = None
@@ -72,7 +72,7 @@ def run(faults: Faults, count: int) -> list[str]:
 
 
 def table(faults: Faults, count: int) -> int:
-    """Print what ``count`` cycles did to dom0, and return how many things are wrong."""
+    """Print how ``count`` cycles changed dom0, and return how many things are wrong."""
     bad = run(faults, count)
     print(f"{count} cycles: {'; '.join(bad) or 'ok'}")
     return len(bad)

@@ -1,4 +1,4 @@
-"""Bit flips and truncations of a real checkpoint: none may run a guest."""
+"""Bit flips and cuts of a real checkpoint: a guest must never run from one."""
 
 import json
 import shlex
@@ -8,14 +8,14 @@ from tests.xen.faults.runner import GUEST, HOME, Faults
 from tests.xen.link import PYTHON
 
 FILE = f"{HOME}/flipped"
-#: Attempts in one command: what a lost lab costs at most.
+#: Attempts in one command: a lost lab costs no more than these.
 CHUNK = 20
 SAMPLE = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A restore of a damaged file: ``how`` it was damaged, what was bad about the outcome, nothing where it was well."""
+    """A restore of a damaged file: ``how`` it was damaged, and what was ``bad`` about the result, if anything."""
 
     how: str
     bad: str
@@ -23,14 +23,14 @@ class Attempt:
 
 
 def prepare(faults: Faults) -> None:
-    """Have a checkpoint by pyxl whose guest is gone."""
+    """Save a guest with pyxl, so that only its file is left."""
     dom0 = faults.dom0
     faults.have_guest("pyxl")
     dom0.run(f"pyxl save {GUEST} {FILE}")
 
 
 def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> list[Attempt]:
-    """Restore ``count`` files that are damaged each in its own way; ``kind`` is "flip" or "cut"."""
+    """Restore ``count`` files, each with different damage; ``kind`` is "flip" or "cut"."""
     found: list[Attempt] = []
     while len(found) < count:
         spec = {
@@ -43,13 +43,13 @@ def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> lis
 
 
 def table(faults: Faults, flips: int, cuts: int, seed: int) -> int:
-    """Print how many damaged files ran a guest, through pyxl and on a sample through stock xl; return pyxl's."""
+    """Print how many damaged files ended badly, with pyxl and for a sample with stock xl; return pyxl's number."""
     prepare(faults)
     failed = 0
     for tool, kind, count in (("pyxl", "flip", flips), ("xl", "flip", min(SAMPLE, flips)), ("pyxl", "cut", cuts)):
         bad: list[Attempt] = []
         done = 0
-        # In pieces, each with a seed of its own, so that there is something to see meanwhile.
+        # In pieces, each with its own seed, to show progress.
         while done < count:
             piece = attempts(faults, tool, kind, min(100, count - done), seed + done)
             done += len(piece)

@@ -10,10 +10,10 @@ A, B = f"{HOME}/race.a", f"{HOME}/race.b"
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """``second`` starts once ``first`` is at it, or at the same time where ``helper`` is empty.
+    """``second`` starts once ``first`` has its save-helper, or at the same time if ``helper`` is empty.
 
-    ``helper`` is the word by which the first one's save-helper is known; ``running`` tells whether the guest is there
-    before; ``forces`` that the second one ends the guest in any case: it wins, or both do when the file was whole by then.
+    ``helper`` is an argument of that save-helper.  ``running``: the guest exists before.  ``forces``: the second ends
+    the guest in any case; it wins, or both do if the file is already whole.
     """
 
     name: str
@@ -32,16 +32,16 @@ RACES = (
     Race("a destroy by force during a save", f"save {GUEST} {A}", f"destroy --force {GUEST}", "--save-domain", forces=True),
     Race("one file restored twice", f"restore {A}", f"restore {A}", running=False),
 )
-#: Of the one that lost: it must not be a mere failure.
+#: What the loser must say: a mere failure is not enough.
 REASON = "is in progress|exists already|went away|is gone|no domain|no such domain"
 
 
 def run(faults: Faults, race: Race, tool: str) -> list[str]:
-    """Let both run, and return what is not as it should be."""
+    """Run both, and return what is wrong afterwards."""
     dom0 = faults.dom0
     faults.have_guest(tool)
     before = "true" if race.running else f"{tool} save {GUEST} {A}"
-    # A pattern that does not match the command line that it stands in.
+    # The pattern must not match its own command line.
     at_it = f"pgrep -f -- '[-]{race.helper[1:]}'" if race.helper else "true"
     done = dom0.run(
         f"cd {HOME}; rm -f {A} {B}; {before} > out; {tool} {race.first} > out.a 2>&1 & a=$!; "
@@ -70,11 +70,11 @@ def run(faults: Faults, race: Race, tool: str) -> list[str]:
 
 
 def table(faults: Faults) -> int:
-    """Print how the tools stand two operations at once, and return how often pyxl did not."""
+    """Print how the tools do with two operations at once, and return how often pyxl failed."""
     failed = 0
     for race in RACES:
         found: dict[str, list[str]] = {}
-        for tool in TOOLS if not race.forces else TOOLS[:1]:  # xl asks nobody in any case
+        for tool in TOOLS if not race.forces else TOOLS[:1]:  # xl never asks: there is nothing to force
             try:
                 found[tool] = run(faults, race, tool)
             except AssertionError as error:

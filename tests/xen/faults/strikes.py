@@ -1,26 +1,26 @@
-"""Signals at random moments of each operation, over and over: what the table's moments miss."""
+"""Signals at many random moments of each operation, which the table's moments miss."""
 
 from tests.xen.faults.runner import Faults
 from tests.xen.faults.table import Fault
 
 OPERATIONS = ("save", "save -c", "restore", "create")
 SIGNALS = ("Ctrl-C", "SIGTERM", "SIGHUP")
-#: So many of the strikes on a restore or create fall into its first moments, where most of what a signal can hit lies.
+#: One in this many strikes on a restore or create falls into the start of the build, where a signal can hit most.
 EARLY = 3
 EARLY_MS = 60
 
 
 def moment(operation: str, number: int) -> str:
-    """Return when the strike of that number falls."""
+    """Return the moment of that strike."""
     if operation in ("restore", "create") and not number % EARLY:
         return f"BUILD + {number // EARLY * 7 % EARLY_MS} ms"
     return "random"
 
 
 def table(faults: Faults, count: int) -> int:
-    """Strike each operation ``count`` times, print what was not stood, and return how many those are.
+    """Strike each operation ``count`` times, print the failures, and return their number.
 
-    Half of the guests have no monitor, which would mend what the operation did not.
+    Half of the guests have no monitor, as that would repair what the operation did not.
     """
     seed, failed = faults.seed, 0
     for operation in OPERATIONS:

@@ -1,8 +1,8 @@
 """The table of faults: in which operation, at what moment, what goes wrong.
 
-Knows no lab and no process.  A moment is the name of a phase of pyxl's (pyxl.model.phases) that has just begun, or did
-so many ms ago ("BUILD + 30 ms"), a share of the stream that is written or read, "start", or "random"; for stock xl it is
-the nearest moment that can be seen from outside.
+Knows no lab and no process.  A moment is the start of a phase of pyxl's (pyxl.model.phases), or some ms after that
+("BUILD + 30 ms"), the share of the stream that is written or read, "start", or "random"; for stock xl it is the
+nearest moment that can be seen from outside.
 """
 
 import re
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 class Fault:
     """One row.
 
-    ``what`` is one of dom0/injectors.py's FAULTS; ``monitor`` tells whether the guest has a monitor of the tool that is
-    on trial, which may heal it; else only `pyxl recover` may.
+    ``what`` is one of FAULTS in dom0/injectors.py.  With ``monitor`` the guest has a monitor of the tested tool, which
+    may heal it; else only `pyxl recover` may.
     """
 
     operation: str
@@ -29,32 +29,32 @@ class Fault:
 
     @property
     def killed(self) -> bool:
-        """Whether the operation's own process has no chance to undo anything."""
+        """Tell whether the operation's process has no chance to undo anything."""
         return self.what == "SIGKILL"
 
     @property
     def needs_recover(self) -> bool:
-        """Whether what is owed waits for `pyxl recover`: no monitor knows of it, or no disk was there to undo it on."""
+        """Tell whether only `pyxl recover` can do what is owed: no monitor knows of it, or the disk had failed."""
         killed_alone = self.killed and not (self.operation.startswith("save") and self.monitor)
         return killed_alone or self.what in ("disk fails", "disk becomes read-only")
 
     @property
     def guest_ends(self) -> bool:
-        """Whether the guest itself comes to an end, which no toolstack can undo."""
+        """Tell whether the guest itself ends, which no toolstack can undo."""
         return self.what in GUEST_ENDS
 
     @property
     def deaf(self) -> bool:
-        """Whether the guest lost its device model for good: it runs on, but has no console to say so."""
+        """Tell whether the guest loses its device model: it runs on, but without a console to show it."""
         return self.what == "qemu killed" and self.operation.startswith("save")
 
     @property
     def spoils(self) -> bool:
-        """Whether what is restored is no longer what was saved, so that no guest may come of it."""
+        """Tell whether the file is no longer what was saved, so that no guest may run from it."""
         return self.what in ("file cut", "file overwritten")
 
 
-#: The guest crashes, ends or is ended: what has to hold is that the old file stands and nothing is left.
+#: The guest crashes, ends or is destroyed: the old file must stay, and nothing may be left behind.
 GUEST_ENDS = frozenset({
     "guest panics", "guest crashes instead of suspending", "guest reboots instead of suspending", "domain destroyed",
 })
@@ -67,7 +67,7 @@ CREATE = ("BUILD", "UNPAUSE")
 
 
 def _rows(operation: str, moments: tuple[str, ...], *whats: str) -> Iterator[Fault]:
-    """Yield a fault for each thing that goes wrong and each moment."""
+    """Yield a fault for each pair of ``whats`` and ``moments``."""
     return (Fault(operation, when, what) for what in whats for when in moments)
 
 
@@ -87,7 +87,7 @@ FAULTS: tuple[Fault, ...] = (
     *_rows("restore", ("50 %",), "Ctrl-C", "SIGTERM"),
     *_rows("restore", ("BUILD + 15 ms", "BUILD + 30 ms"), "Ctrl-C"),
     *_rows("create", CREATE, "Ctrl-C", "SIGKILL"),
-    # Processes that are killed, told to end, or stand still.
+    # Processes that are killed, told to end, or stopped.
     *_rows("save", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
     *_rows("restore", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
     *_rows("save", ("MEMORY",), "qemu killed"),
@@ -107,12 +107,12 @@ FAULTS: tuple[Fault, ...] = (
            "guest crashes instead of suspending", "guest reboots instead of suspending", "guest panics"),
     *_rows("save", ("50 %",), "domain destroyed"),
     *_rows("restore", ("50 %",), "domain destroyed"),
-    # The file of a restore, and what a domain is made of.
+    # The file of a restore, and the parts of a new domain.
     *_rows("restore", ("50 %",), "file cut", "file overwritten"),
     *_rows("create", ("start",), "device model that fails"),
 )
 
-#: Some of each kind: what `make test` runs.
+#: Some of each kind, for `make test`.
 SLICE = (
     "save | MEMORY | Ctrl-C",
     "save | SUSPEND | Ctrl-C twice",
@@ -132,5 +132,5 @@ SLICE = (
 
 
 def chosen(pattern: str) -> list[Fault]:
-    """Return the faults whose name a regular expression finds."""
+    """Return the faults whose name matches a regular expression."""
     return [fault for fault in FAULTS if re.search(pattern, fault.name)]

@@ -1,4 +1,4 @@
-"""A slice of the faults, through pyxl alone; `make faults` and `make soak` do all of them."""
+"""A part of the faults, with pyxl alone; `make faults` and `make soak` try all of them."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.xen.faults import cycles, flips, races
 from tests.xen.faults.runner import Faults
 from tests.xen.faults.table import FAULTS, SLICE, Fault
 
-#: Fixed, so that a run can be told from the next; make faults takes a new one each time.
+#: The same in each run, so that runs compare; make faults takes a new one each time.
 SEED = 20260
 
 

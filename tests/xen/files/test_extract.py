@@ -1,10 +1,10 @@
-"""What extract takes out of a checkpoint is what the guest has: Xen shows its memory beside it, and its registers."""
+"""extract returns the guest's own memory and registers, as Xen shows them."""
 
 from tests.xen.conftest import PLACE, Dom0
 
 FILE, RAW, CORE = f"{PLACE}/checkpoint", f"{PLACE}/raw", f"{PLACE}/core"
 
-#: Counts the pages below 128 MiB that are in the guest as they are in the file, and those that are not.
+#: Counts the pages below 128 MiB that are the same in the guest and in the file, and those that differ.
 COMPARE = """
 import ctypes, sys
 domid, raw = int(sys.argv[1]), open(sys.argv[2], "rb")
@@ -27,7 +27,7 @@ for first in range(0, 1 << 15, 256):
 print(same, different)
 """
 
-#: Says where each thread of a core is, and compares its segments with raw memory.
+#: Prints the rip of each thread in a core, and compares the core's segments with raw memory.
 READ_CORE = """
 import struct, sys
 core, raw = open(sys.argv[1], "rb"), open(sys.argv[2], "rb")
@@ -49,7 +49,7 @@ def test_memory_and_registers_are_the_guest_s_own(dom0: Dom0) -> None:
     dom0.pyxl(f"save -p tick {FILE}")
     dom0.pyxl(f"extract --memory raw -o {RAW} {FILE}")
     same, different = map(int, dom0.run(f"python3 -c '{COMPARE}' {dom0.domid('tick')} {RAW}").stdout.split())
-    # xenstored, the console and qemu go on, each in a page of its own.
+    # xenstored, the console and qemu still write, each to its own page.
     assert same > 32_000 and different <= 16
     dom0.pyxl(f"extract --memory elf -o {CORE} {FILE}")
     rip = dom0.run(f"python3 -c '{READ_CORE}' {CORE} {RAW}").stdout.strip()

@@ -1,6 +1,6 @@
-"""Legacy checkpoints: Xen's own converter as the judge, and a guest that comes back from one.
+"""Legacy checkpoints: compare with Xen's own converter, and restore a guest from one.
 
-No Xen of that time is at hand: the streams are made by tests/formats/legacy/streams.py, one out of a real guest.
+tests/formats/legacy/streams.py makes the streams, one of them from a real guest, as there is no Xen of that time.
 """
 
 import shlex
@@ -27,7 +27,7 @@ def put(dom0: Dom0, files: dict[str, bytes]) -> None:
 
 
 def legacy_tick(dom0: Dom0) -> None:
-    """Save the guest tick, and write that anew as ``HOME/old``."""
+    """Save the guest tick, and rewrite the file as a legacy one, ``HOME/old``."""
     packages = ("tests", "tests/formats", "tests/formats/legacy")
     sources = (*(f"{package}/__init__.py" for package in packages), "tests/formats/legacy/streams.py")
     put(dom0, {name: (ROOT / name).read_bytes() for name in sources})
@@ -44,7 +44,7 @@ def test_xen_s_converter_makes_the_same_of_every_kind_of_guest(dom0: Dom0) -> No
 
 
 def test_faults_of_xen_s_converter_that_pyxl_s_has_not(dom0: Dom0) -> None:
-    """As Debian 12 has it: it does not find its own library, reads no xl header, and takes one of three signatures."""
+    """Debian 12's does not find its own library, reads no xl header, and knows one of three signatures."""
     put(dom0, {"file": file(Hvm().encode(), b'name = "web1"\n'), "remus": Hvm(signature=REMUS).encode()})
     how = f"-o {HOME}/out -w 64 -g hvm -f libxl"
     lost = dom0.run(f"env -u PYTHONPATH {XEN_S} -i {HOME}/remus {how}", check=False)
@@ -58,9 +58,9 @@ def test_faults_of_xen_s_converter_that_pyxl_s_has_not(dom0: Dom0) -> None:
 
 
 def test_a_guest_comes_back_from_a_legacy_checkpoint_with_its_memory(dom0: Dom0) -> None:
-    """Converted on its way, by a process that has nothing but its stream; and by hand, for stock xl.
+    """Restored by pyxl, with a converter that has no rights and only its stream, and by stock xl after a convert.
 
-    With its devices skipped PV drivers connect anew, and Linux gives every device back the settings that it had.
+    With --skip-device-state the PV drivers connect again, and Linux restores every device's settings.
     """
     before = dom0.wake("tick")
     legacy_tick(dom0)

@@ -1,4 +1,4 @@
-"""verify against Xen's own verify-stream-v2 in dom0: what the script refuses, pyxl does; and where the script errs."""
+"""verify against Xen's verify-stream-v2 in dom0: pyxl refuses what the script refuses, except where the script errs."""
 
 import io
 import random
@@ -20,10 +20,10 @@ SCRIPT = "/usr/lib/xen-4.17/bin/verify-stream-v2"
 PACKAGES = "/usr/lib/xen-4.17/lib/python"
 PLACE = "/var/tmp/oracle"
 DAMAGED = 150
-#: Seeds that the script has no reason to refuse, and takes.
+#: Good seeds, which the script accepts.
 WHOLE = ("pyxl", "xl.cfg", "pv")
 
-#: One Python for all files, which calls what the script itself calls; prints the status of each.
+#: One Python for all files; calls the script's own function, and prints the status of each file.
 DRIVER = f"""
 import io, sys, tarfile
 from importlib.machinery import SourceFileLoader
@@ -41,7 +41,7 @@ def hvm(records: bytes) -> bytes:
     return streams.checkpoint(streams.libxc_stream(records=records))
 
 
-#: What the script takes and stock restore refuses, or no writer makes: it looks at one record at a time, by its length.
+#: The script accepts these, but stock restore refuses them or nobody writes them: it checks only each record's length.
 MISSED = {
     "memory before STATIC_DATA_END": hvm(ABSENT_PAGE + STATIC_DATA_END + encoded("HVM_CONTEXT", CONTEXT)),
     "STATIC_DATA_END twice": hvm(STATIC_DATA_END + SMALLEST),
@@ -61,14 +61,14 @@ MISSED = {
     "a config longer than its block": xl_header.XlHeader(3, b"\xff\0\0\0").encode() + STREAM,
     "bytes behind END": streams.checkpoint() + b"x",
 }  # fmt: skip
-#: What the script refuses and stock restore takes.
+#: The script refuses this, but stock restore accepts it.
 REFUSED = {
-    # Under Python 3 it compares a byte with a text.
+    # Under Python 3 it compares bytes with str.
     "a device model's xenstore keys": with_emulator(libxl_v2.emulator_xenstore_data(2, [("physmap/0/size", "1000")])),
 }
-#: What the script calls a fault of its own, and stock restore refuses too.
+#: The script reports its own failure here, and stock restore refuses it too.
 GIVEN_UP = {"a TOOLSTACK record": hvm(SMALLEST + encoded("TOOLSTACK"))}
-#: What both refuse, though readers should pass over it.
+#: Both refuse this, though readers should skip it.
 OPTIONAL = {"an optional record": hvm(SMALLEST + record.encode(0x8000_0001))}
 
 
@@ -84,7 +84,7 @@ FILES = files()
 
 
 def answered(output: str) -> dict[str, int]:
-    """Return the driver's status for each file: 0 is good, 1 is bad, 2 is a fault of the script."""
+    """Return the driver's status for each file: 0 is good, 1 is bad, 2 is a failure of the script."""
     return {name: int(status) for status, name in (line.split(" ", 1) for line in output.splitlines())}
 
 

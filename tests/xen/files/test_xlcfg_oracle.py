@@ -1,4 +1,4 @@
-"""pyxl's reading of xl.cfg against stock xl's: `create -n` of both, in dom0, has to print the same JSON."""
+"""pyxl reads xl.cfg as stock xl does: in dom0, `create -n` of both prints the same JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.xen.link import ROOT
 EXAMPLES = ROOT / "conf-examples"
 PLACE = "/var/tmp/oracle"
 
-#: One Python for all configs: starting it takes longer than reading one.
+#: One Python for all configs: it takes longer to start than to read one.
 DRIVER = """
 import contextlib, io, json, subprocess
 from pathlib import Path
@@ -36,7 +36,7 @@ for name, text in json.loads((place / "configs.json").read_text()).items():
 (place / "answers.json").write_text(json.dumps(answers))
 """
 
-#: xl 4.17 was built before its grammar knew these words, which its manual describes.
+#: The manual of xl 4.17 describes these words, but its built parser does not know them.
 UNKNOWN_TO_XL = ("trusted", "untrusted")
 
 
@@ -57,7 +57,7 @@ REFUSED = {f"refused-{number}": text + "\n" for number, (text, _) in enumerate(B
 
 @pytest.fixture(scope="module")
 def answers(shared_dom0: Dom0) -> dict[str, list[list[Any]]]:
-    """What xl and pyxl answered to each config: [[status, stdout], [status, stdout]]."""
+    """The answers of xl and pyxl to each config: [[status, stdout], [status, stdout]]."""
     shared_dom0.run(f"mkdir -p {PLACE}")
     with tempfile.TemporaryDirectory() as here:
         for name, text in (("configs.json", json.dumps(CONFIGS | REFUSED)), ("driver.py", DRIVER)):
@@ -71,7 +71,7 @@ def answers(shared_dom0: Dom0) -> dict[str, list[list[Any]]]:
 
 
 def without_new(config: dict[str, Any], text: str) -> dict[str, Any]:
-    """Drop what each reading makes anew."""
+    """Drop the uuid if it is random."""
     if "uuid" not in text:
         config["c_info"].pop("uuid")
     return config

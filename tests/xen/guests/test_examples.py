@@ -1,4 +1,4 @@
-"""Every guest of conf-examples/ is built as it is; some are waited for until they run, in `make soak` all of them."""
+"""Every guest of conf-examples/ can be built; some also boot, in `make soak` all of them."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from tests.xen.conftest import Dom0
 from tests.xen.link import ROOT
 
 EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
-#: One that its firmware boots from a disk; guests with a kernel of the host's boot in other tests.
+#: One that its firmware boots from a disk; other tests boot guests with a kernel from the host.
 BOOTED = {"disk-bootloader"}
 
 
-# One at a time: two that boot side by side in the emulation disturb each other.
+# One at a time: two that boot at once slow each other in the emulation.
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_boots(dom0: Dom0, path: Path) -> None:
     match = re.search(r'^name\s*=\s*"([^"]+)"', path.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The files are xl's: both ways, with pyxl's helper under stock xl too, and judged by Xen's own verifier."""
+"""pyxl and xl read each other's files, also with pyxl's helper under xl, and Xen's verifier accepts them."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_files_are_interchangeable(dom0: Dom0, save: str, restore: str) -> None:
 
 
 def test_config_in_the_file_is_what_xl_would_write(dom0: Dom0) -> None:
-    """xl save -c, then pyxl save -c of the same guest: the same JSON, the same header and libxl records; pyxl's marker stands behind the JSON."""
+    """Both save the same guest with -c: same JSON, header and libxl records; only pyxl's marker follows the JSON."""
     dom0.wake("disk")
     dom0.run(f"xl save -c disk {FILE}.xl")
     dom0.pyxl(f"save -c disk {FILE}.pyxl")
@@ -51,7 +51,7 @@ def test_helper_is_a_module_too(dom0: Dom0) -> None:
 
 
 def test_helper_stopped_by_sigterm_fails_in_order(dom0: Dom0) -> None:
-    """libxl aborts its helper with SIGTERM; a stock xl that is interrupted resumes the guest by itself."""
+    """libxl aborts its helper with SIGTERM; an interrupted stock xl resumes the guest by itself."""
     before = dom0.wake("big")
     dom0.run(
         f"({HELPER} xl save -c big {FILE} >/root/xl.log 2>&1; echo status $? >> /root/xl.log) & "

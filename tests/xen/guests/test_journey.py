@@ -1,4 +1,4 @@
-"""The main job on real Xen: create, save, restore, and the guest goes on with its memory intact."""
+"""The main job on real Xen: create, save and restore a guest, which goes on with its memory intact."""
 
 import pytest
 
@@ -20,13 +20,13 @@ on_crash = "preserve"
 
 
 def went_on(before: Tick, after: Tick) -> None:
-    """The guest is the same one, later: its counter grew on, its memory did not change."""
+    """Check that it is the same guest, later: its counter grew, its memory did not change."""
     assert before.counter < after.counter < before.counter + 300
     assert before.hash == after.hash
 
 
 def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
-    """One guest's whole life under pyxl, from its own xl.cfg."""
+    """One guest's whole life under pyxl, from an xl.cfg."""
     dom0.put("/root/web1.cfg", CONFIG.encode())
     assert 'created' in dom0.pyxl("create /root/web1.cfg").stdout
     before = dom0.first_tick("web1")
@@ -49,7 +49,7 @@ def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
     dom0.wait_for_domid("web1", restored)
     fresh = dom0.first_tick("web1")
     assert fresh.hash != before.hash
-    rebooted = dom0.domid("web1")  # the emulation may have made it reboot once more on its way up
+    rebooted = dom0.domid("web1")  # in the emulation it may have rebooted once more
 
     dom0.send("web1", "panic")
     dom0.run("for i in $(seq 120); do pyxl list web1 | grep -q -- '--c-' && exit 0; sleep 0.5; done; exit 1")
@@ -59,7 +59,7 @@ def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
 
 @pytest.mark.parametrize("name", ["big", "plain"])
 def test_every_kind_of_guest(dom0: Dom0, name: str) -> None:
-    """512 MiB, and one without PV drivers; all else is done with 128 MiB and with them."""
+    """One of 512 MiB and one without PV drivers; all other tests use 128 MiB and PV drivers."""
     before = dom0.wake(name)
     domid, uuid = dom0.domid(name), dom0.uuid(name)
     dom0.pyxl(f"save {name} {FILE}")
@@ -72,7 +72,7 @@ def test_every_kind_of_guest(dom0: Dom0, name: str) -> None:
 
 
 def test_guest_with_two_vcpus_two_disks_and_vnc(dom0: Dom0) -> None:
-    """Files written before, between and after are all there, on the raw and on the qcow2 disk."""
+    """Files written before, between and after the saves are all there, on the raw and on the qcow2 disk."""
     before = dom0.wake("disk")
     for disk in "ab":
         dom0.ask("disk", f"wrote /mnt/{disk}/before", f"write /mnt/{disk}/before one")
@@ -126,7 +126,7 @@ def test_save_d_asks_for_the_same_domid(dom0: Dom0) -> None:
     domid = dom0.domid("tick")
     dom0.pyxl(f"save -D tick {FILE}")
     assert "domain id recently used" in dom0.refused(f"restore {FILE}")
-    dom0.run("rm /var/run/xen/domid-history")  # a minute later libxl lets it go
+    dom0.run("rm /var/run/xen/domid-history")  # libxl would free it after a minute
     dom0.pyxl(f"restore {FILE}")
     assert dom0.domid("tick") == domid
 
@@ -149,7 +149,7 @@ def test_config_given_to_save_goes_into_the_file(dom0: Dom0) -> None:
 
 
 def test_a_checkpoint_goes_through_pipes(dom0: Dom0) -> None:
-    """What comes out is summed like a file, and what goes in is checked like one."""
+    """The output has sums as a file has, and the input is checked as a file is."""
     before = dom0.wake("tick")
     dom0.run(f"set -o pipefail; pyxl save tick - | cat > {FILE}; pyxl verify {FILE}")
     dom0.run(f"cat {FILE} | pyxl restore -")
@@ -160,7 +160,7 @@ def test_a_checkpoint_goes_through_pipes(dom0: Dom0) -> None:
     assert result.status == 1
     assert "block 24 of 34 is not what was saved" in result.stderr
     assert dom0.domid("tick") is None
-    # It ends behind its header, of which libxl dies.
+    # The input ends behind its header, which would kill libxl.
     result = dom0.run(f"head -c $((48 + $(od -An -tu4 -j44 -N4 {FILE}))) {FILE} | pyxl restore -", check=False)
     assert result.status == 1
     assert 'restore - "tick": build: file ends 16 bytes too early' in result.stderr

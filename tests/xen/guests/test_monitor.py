@@ -1,4 +1,4 @@
-"""The monitor on real Xen: reboot, power off and panic of a guest, after a restore and after a save -c."""
+"""The monitor on real Xen: a guest reboots, powers off or panics, after a restore and after a save -c."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_no_monitor_and_one_in_the_foreground(dom0: Dom0, option: str) -> None:
         dom0.pyxl(f"restore -e {FILE}")
         assert dom0.run("pgrep -fc '[p]yxl restore' || true").stdout.strip() == "0"
         return
-    # In the foreground it ends when its guest does.
+    # In the foreground pyxl ends when its guest does.
     dom0.run(f"(pyxl restore -F {FILE}; echo ended) > /root/out 2>&1 & sleep 0.1")
     dom0.run("for i in $(seq 120); do grep -q restored /root/out && exit 0; sleep 0.25; done; cat /root/out; exit 1")
     dom0.tick("tick")

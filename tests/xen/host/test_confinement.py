@@ -1,4 +1,4 @@
-"""What the save-helper holds while it streams, under pyxl and under stock xl, and what a hostile stream gets from it."""
+"""The save-helper's rights, limits and descriptors in mid-stream, under pyxl and stock xl, and a hostile stream."""
 
 import re
 
@@ -8,14 +8,14 @@ from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/tick"
 HELPER = "LIBXL_SAVE_HELPER=/opt/pyxl/helper/pyxl-save-helper"
-#: Prints how the next helper is held, once it has given up what it gives up.
+#: Prints the rights, limits and descriptors of the next helper, once it has confined itself.
 WATCH = (
     "until p=$(pgrep -f '[p]yxl-save-helper --'); do sleep 0.1; done; "
     "until grep -q 'address space *[0-9]' /proc/$p/limits; do sleep 0.1; [ -d /proc/$p ] || exit; done; "
     "grep -E '^(NoNewPrivs|CapEff|CapPrm)' /proc/$p/status; cat /proc/$p/limits; "
     "ls -l /proc/$p/fd | sed -n 's/.* \\([0-9]* -> .*\\)/\\1/p'"
 )
-#: Turns the first page of memory in a checkpoint into one far beyond any guest: a 1 GiB bitmap in libxc.
+#: Moves the first page in a checkpoint far beyond any guest, for which libxc needs a 1 GiB bitmap.
 FAR_PAGE = f"""
 import struct
 with open("{FILE}", "r+b") as file:
@@ -39,7 +39,7 @@ def held(dom0: Dom0, command: str) -> tuple[str, list[str]]:
 def test_a_helper_holds_no_more_than_it_needs(dom0: Dom0, tool: str) -> None:
     before = dom0.wake("tick")
     for command in (f"{tool} save tick {FILE}", f"{tool} restore {FILE}"):
-        # The shell's own descriptor 9 is what a careless parent leaves open; dash hands it on.
+        # Descriptor 9 is one that a careless parent leaves open: dash passes it on.
         said, descriptors = held(dom0, f"9</etc/passwd {command}")
         assert re.search(r"NoNewPrivs:\s+1", said), said
         assert re.findall(r"Cap(?:Eff|Prm):\s+(\w+)", said) == ["0000000000004000"] * 2
@@ -51,7 +51,7 @@ def test_a_helper_holds_no_more_than_it_needs(dom0: Dom0, tool: str) -> None:
         streams = {file for file in files if file.startswith(PLACE)}
         assert len(streams) == 1
         assert files - streams <= {"/dev/xen/privcmd", "/dev/xen/hypercall", "/dev/null", "/root/log"}
-        # Its two to the toolstack, and in a save the one that wakes it.
+        # Two to the toolstack, and in a save the one that wakes it.
         assert len({line for line in descriptors if "pipe:" in line}) <= 4
     assert dom0.tick("tick").counter > before.counter
 

@@ -1,10 +1,10 @@
-"""The host loses power in the middle of a save: what it finds when it is back."""
+"""The host loses power during a save: what it finds after its boot."""
 
 from pyxl.lab import snapshot
 from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/checkpoint"
-#: The helper, held where part of the memory is in the new file and on the disk.
+#: Stops the helper when part of the memory is in the new file, and waits until that is on the disk.
 HALFWAY = (
     "for i in $(seq 300); do [ $(stat -c %s {new} 2>/dev/null || echo 0) -gt 50000000 ] && break; sleep 0.1; done; "
     "pkill -STOP -f '[p]yxl-save-helper' && sleep 2"
@@ -12,7 +12,7 @@ HALFWAY = (
 
 
 def lose_power(dom0: Dom0) -> None:
-    """End the host as it stands, and boot it from what its disk has."""
+    """Kill the host, and boot it from its disk as it is."""
     lab = dom0.lab
     meta = lab.meta()
     assert meta is not None
@@ -39,7 +39,7 @@ def test_a_host_that_loses_power_in_a_save(dom0: Dom0) -> None:
     assert dom0.left_behind() == []
     assert dom0.pyxl("recover").stdout == "nothing to recover\n"
 
-    # The old checkpoint is whole, and its guest none the worse.
+    # The old checkpoint is whole, and its guest comes back.
     dom0.pyxl(f"verify {FILE}")
     dom0.pyxl(f"restore {FILE}")
     after = dom0.tick("tick")

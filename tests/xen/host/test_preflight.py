@@ -1,4 +1,4 @@
-"""What keeps a guest from being saved or built, provoked for real: refused in one line, and nothing touched."""
+"""Real reasons not to save or build a guest: refused in one line, and nothing is touched."""
 
 import base64
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ FILE = f"{PLACE}/checkpoint"
 
 @pytest.fixture
 def host(shared_dom0: Dom0) -> Iterator[Dom0]:
-    """dom0, checked afterwards: the same domains, and nothing of ours."""
+    """dom0; afterwards it must have the same domains, and nothing of ours."""
     before = shared_dom0.domains()
     yield shared_dom0
     assert shared_dom0.domains() == before
@@ -22,7 +22,7 @@ def host(shared_dom0: Dom0) -> Iterator[Dom0]:
 
 
 def test_pv_drivers_that_say_that_they_cannot(host: Dom0) -> None:
-    """And a request that they have not taken; the guest is paused again, so that it takes none meanwhile."""
+    """The guest is paused again before the flag is put back."""
     control = f"/local/domain/{host.domid('disk')}/control"
     host.run(f"xl unpause disk; xenstore-write {control}/feature-suspend 0")
     assert "preflight: the guest's PV drivers say that it cannot suspend" in host.refused(f"save disk {FILE}")
@@ -61,9 +61,9 @@ def test_a_disk_that_another_guest_writes_to(host: Dom0) -> None:
 
 
 def test_a_checkpoint_of_a_richer_processor(host: Dom0) -> None:
-    """A file that was written on this host fits it; with avx512f in its CPUID record it does not.
+    """A file that this host wrote fits it; with avx512f in its CPUID record it does not.
 
-    It is xl's file, since one of pyxl's does not let itself be changed.
+    It is a file of xl's, as the sums of pyxl's would show the change.
     """
     host.wake("plain")
     host.run(f"xl save plain {FILE} 2>&1")
@@ -77,7 +77,7 @@ def test_a_checkpoint_of_a_richer_processor(host: Dom0) -> None:
 
 
 def leaf_7(head: bytes) -> int:
-    """Return where the checkpoint has CPUID leaf 7."""
+    """Return the offset of CPUID leaf 7 in the checkpoint."""
     source = Bytes(head)
     source.offset = xl_header.parse(source.take).size
     source.skip(libxl_v2.HEADER.size + record.HEADER.size + libxc_v2.IMAGE.size + libxc_v2.DOMAIN.size)

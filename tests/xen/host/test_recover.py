@@ -1,4 +1,4 @@
-"""Death of a toolstack on real Xen: what it leaves is found and put right by hand; what the monitor heals is in faults/."""
+"""A toolstack dies on real Xen, and `pyxl recover` puts right what it leaves; faults/ has what the monitor heals."""
 
 from tests.xen.conftest import PLACE, Dom0
 
@@ -42,7 +42,7 @@ def test_a_save_of_xl_that_works_is_left_alone(dom0: Dom0) -> None:
 def test_what_a_killed_xl_restore_has_built_is_destroyed(dom0: Dom0) -> None:
     dom0.wake("tick")
     dom0.run(f"xl save tick {FILE} > /dev/null 2>&1")
-    new = "grep -qE '^(\\(null\\)|tick) '"  # it has its name soon
+    new = "grep -qE '^(\\(null\\)|tick) '"  # it has no name at first
     dom0.run(
         f"xl restore {FILE} > /dev/null 2>&1 & p=$!; "
         f"for i in $(seq 100); do xl list 2>/dev/null | {new} && break; sleep 0.05; done; kill -9 $p"
@@ -58,7 +58,7 @@ def test_what_a_killed_xl_restore_has_built_is_destroyed(dom0: Dom0) -> None:
 def test_stale_state_and_an_orphaned_helper(dom0: Dom0) -> None:
     domid = dom0.domid("big")
     dom0.run(f"touch /var/lib/xen/qemu-save.{domid} /var/lib/xen/qemu-resume.999")
-    # Its toolstack is gone, and it waits for an answer that nobody will give.
+    # Its toolstack is gone, and it waits for an answer that never comes.
     dom0.run(
         f"mkfifo /root/mute; (/usr/lib/xen-4.17/bin/libxl-save-helper --save-domain 1 -1 {domid} 0 136 0 "
         "0<>/root/mute > /dev/null 2>&1 &)"

@@ -1,4 +1,4 @@
-"""Bad input on a real host: one clear line, non-zero, nothing built, nothing left.  What befalls good input is in faults/."""
+"""Bad input on a real host: one clear line, status not 0, nothing built, nothing left.  Faults are in faults/."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ FILE = f"{PLACE}/checkpoint"
 
 @pytest.fixture(scope="module")
 def with_file(shared_dom0: Dom0) -> Dom0:
-    """dom0 with a checkpoint of a guest that is gone, and one of a guest that is there."""
+    """dom0 with a checkpoint of a guest that still runs, and one of a guest that does not."""
     shared_dom0.wake("tick")
     shared_dom0.pyxl(f"save -c tick {FILE}.taken")
     shared_dom0.run("sed 's/\"tick\"/\"tock\"/' /etc/xen/lab/tick.cfg > /root/tock.cfg")
@@ -21,7 +21,7 @@ def with_file(shared_dom0: Dom0) -> Dom0:
 
 @pytest.fixture
 def host(with_file: Dom0) -> Iterator[Dom0]:
-    """dom0, checked afterwards: the same domains, no file of ours, every guest paused or running as before."""
+    """dom0; afterwards it must have the same domains, each paused or running as before, and no file of ours."""
     before = with_file.domains()
     yield with_file
     assert with_file.domains() == before
@@ -88,7 +88,7 @@ def test_bad_configs(host: Dom0, change: str, said: str) -> None:
 
 
 def test_a_guest_that_qemu_refuses_is_not_left_half_built(host: Dom0) -> None:
-    """libxl builds, qemu dies over a disk that is none, libxl takes down; the reason is on the screen."""
+    """libxl builds it, qemu dies on a bad disk, libxl destroys it; the user sees the reason."""
     host.run("head -c 65536 /dev/urandom > /root/junk.qcow2")
     host.run("(sed 's/\"tick\"/\"web1\"/' /etc/xen/lab/tick.cfg; "
              "echo 'disk = [\"/root/junk.qcow2,qcow2,hda,w\"]') > /root/x.cfg")  # fmt: skip

@@ -1,4 +1,4 @@
-"""An ext4 on a device-mapper device over a loop device, whose every sector can be made to fail."""
+"""An ext4 on device-mapper over a loop device, whose sectors can all be made to fail."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ _SUSPENDED, _SKIP_LOCKFS, _NOFLUSH = 2, 1 << 10, 1 << 11
 
 
 class FailingDisk:
-    """The disk, made where there was none, and mounted."""
+    """The disk, mounted; it is made if there is none."""
 
     def __init__(self) -> None:
         if not IMAGE.exists():
@@ -33,11 +33,11 @@ class FailingDisk:
         self._mount()
 
     def fail(self) -> None:
-        """From now on no sector can be read or written."""
+        """Let all reads and writes fail from now on."""
         self._load("error", "")
 
     def heal(self) -> None:
-        """Have the disk back as it would be after a repair: mounted anew, its journal replayed."""
+        """Bring the disk back as after a repair: mount it again, which replays its journal."""
         self._load("linear", self._loop + " 0")
         for _ in range(50):
             if subprocess.run(["umount", MOUNT], stderr=subprocess.DEVNULL).returncode == 0:
@@ -58,7 +58,7 @@ class FailingDisk:
 
 
 def _ioctl(command: int, data: bytes = b"", flags: int = 0) -> int:
-    """Do one device-mapper call and return the device's number."""
+    """Make one device-mapper call and return the device's number."""
     head = struct.pack("=IIIIIIiIIIQ128s129s7x", 4, 0, 0, 312 + len(data), 312, 1 if data else 0, 0, flags, 0, 0, 0,
                        b"faults", b"")  # fmt: skip
     buffer = bytearray(head + data)

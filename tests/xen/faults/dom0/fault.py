@@ -1,4 +1,4 @@
-"""Have the guest, start an operation, do one fault to it at its moment, and say what came of it; judges nothing."""
+"""Start an operation, do one fault to it at its moment, and report the result without judging it."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ from tests.xen.faults.dom0.trial import Trial
 
 
 def have_guest(xen: Xen, store: Store, consoles: Consoles, tool: str, monitor: bool, wanted: str) -> None:
-    """Have the guest running under ``tool``, with a monitor or without, and nothing else.
+    """Make sure that the guest runs under ``tool``, with or without a monitor, and that nothing else is left.
 
-    :raise RuntimeError: it cannot be had.
+    :raise RuntimeError: the guest does not come back.
     """
     whose = [tool] if monitor else []
     if xen.state(store.domid(GUEST)) == "running" and monitors() == whose and not left(xen, store, HOME / "place"):
@@ -27,7 +27,7 @@ def have_guest(xen: Xen, store: Store, consoles: Consoles, tool: str, monitor: b
 
 
 def try_fault(xen: Xen, store: Store, consoles: Consoles, spec: dict[str, Any]) -> dict[str, Any]:
-    """Do one fault and return what came of it; without an operation, only clean up."""
+    """Do one fault and return the result; if ``spec`` is empty, only clean up."""
     for mounted in (HOME / "place", HOME / "failing" / "place"):
         while os.path.ismount(mounted):
             subprocess.run(["umount", mounted], check=True)

@@ -1,6 +1,6 @@
-"""Runs in dom0: restore a checkpoint that is damaged in ever other ways, and say whether a guest came of it.
+"""Restore a checkpoint in dom0 with different damage each time, and report whether a guest ran.
 
-pyxl is imported once, and each restore is a fork that runs its command line: a start of Python costs seconds here.
+Starting Python takes seconds here, so pyxl is imported once, and each restore is a fork that runs its command line.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from pyxl.xen.ctrl import Control
 from tests.xen.faults.dom0.places import HOME
 
 OUT = HOME / "out"
-#: Seconds between two looks at whether a guest runs, each of which costs the restore time.
+#: Seconds between two looks whether a guest runs; each look slows the restore.
 POLL = 0.05
-#: Every tenth flip falls into one of the file's ends: headers, the device model's state, the trailer.
+#: Every tenth flip is this near to one end of the file: headers, the device model's state, the trailer.
 ENDS = 1 << 16
 
 
 def damages(file: Path, kind: str, seed: int, count: int) -> list[int]:
-    """Return where the file is damaged, each time: the number of a bit, or a length in bytes, longest first."""
+    """Return the places of the damage: numbers of bits, or lengths in bytes, longest first."""
     numbers = random.Random(seed)
     size = file.stat().st_size
     if kind == "cut":
@@ -41,7 +41,7 @@ def damages(file: Path, kind: str, seed: int, count: int) -> list[int]:
 
 @contextlib.contextmanager
 def damaged(file: Path, kind: str, where: int) -> Iterator[str]:
-    """Have the file damaged; a flipped bit is set right again, a cut file is cut for good."""
+    """Damage the file for the body; a flipped bit is flipped back, but a cut file stays cut."""
     if kind == "cut":
         os.truncate(file, where)
         yield f"cut to {where} bytes"
@@ -78,7 +78,7 @@ def start(tool: str, file: Path) -> int:
 
 
 def attempt(xen: Control, tool: str, file: Path) -> str:
-    """Restore the file; return what was bad about it, nothing when it was refused and nothing is left."""
+    """Restore the file; return what went wrong, "" if it was refused and nothing is left."""
     before = {domain.domid for domain in xen.domains()}
     pid = start(tool, file)
     ran = False
@@ -113,12 +113,12 @@ def main() -> None:
     file = Path(spec["file"])
     kind = spec["kind"]
     copy = file
-    if kind == "cut":  # in order from long to short one copy does for all
+    if kind == "cut":  # from long to short, so one copy is enough
         copy = file.with_name("cut")
         if spec["first"] == 0:
             copy.write_bytes(file.read_bytes())
     where = damages(file, kind, spec["seed"], spec["of"])[spec["first"] : spec["last"]]
-    importlib.import_module("pyxl.cli.restore")  # once, and not in every fork
+    importlib.import_module("pyxl.cli.restore")  # once, not in every fork
     with Control() as xen:
         for place in where:
             started = time.monotonic()

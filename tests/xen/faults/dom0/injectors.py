@@ -1,4 +1,4 @@
-"""The faults themselves, each done for real to a trial."""
+"""The faults: each function does one to a trial."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ def _to_operation(t: Trial, *numbers: signal.Signals, group: bool = False) -> No
 
 
 def _stop(t: Trial, pid: int, seconds: float = 0) -> None:
-    """Have a process stand still for some seconds, or until the operation has ended."""
+    """Stop a process for some seconds, or until the operation has ended."""
     os.kill(pid, STOP)
     if seconds:
         time.sleep(seconds)
@@ -75,20 +75,20 @@ def _rename_directory(t: Trial) -> None:
 
 
 def _not_writable(t: Trial) -> None:
-    """Mount the directory over itself, for reading only: root may write into any other."""
+    """Mount the directory over itself, read only: mode bits do not stop root."""
     subprocess.run(["mount", "--bind", t.place, t.place], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", t.place], check=True)
     t.mend.append(lambda: subprocess.run(["umount", t.place], check=True))
 
 
 def _mute(t: Trial) -> None:
-    """Keep the guest from running, behind the operation's back, until it has ended."""
+    """Pause the guest, unknown to the operation, until that has ended."""
     t.xen.pause(t.domid)
     t.mend.append(lambda: t.xen.unpause(t.domid))
 
 
 def _at_request(t: Trial, act: Callable[[str], object]) -> None:
-    """Do something in the guest's place when it is asked to suspend."""
+    """Act in place of the guest when it is asked to suspend."""
     _mute(t)
     path = f"/local/domain/{t.domid}/control/shutdown"
     t.wait(lambda: t.store.read(path) == "suspend")
@@ -97,7 +97,7 @@ def _at_request(t: Trial, act: Callable[[str], object]) -> None:
 
 def _panic(t: Trial) -> None:
     console = os.open(t.store.read(f"/local/domain/{t.domid}/serial/0/tty"), os.O_RDWR | os.O_NOCTTY)
-    t.mend.append(lambda: os.close(console))  # not before the device model has seen that there is somebody
+    t.mend.append(lambda: os.close(console))  # not now: the device model must see that the console is open
     os.write(console, b"\npanic\n")
 
 
@@ -108,7 +108,7 @@ def _destroy_domain(t: Trial) -> None:
 
 
 def _spoil(t: Trial, spoil: Callable[[int], object]) -> None:
-    """Do something to what the helper has not read yet, from a place a little further on; it stands still meanwhile."""
+    """Stop the helper while ``spoil`` changes the file, from a place a little beyond what it has read."""
     helper = t.wait(t.helper)
     os.kill(helper, STOP)
     place = t.position() + (4 << 20)
@@ -128,7 +128,7 @@ def _stop_xenstored(t: Trial) -> None:
 
 
 def _nothing(_: Trial) -> None:
-    """The fault stands in the command."""
+    """Do nothing: the command itself contains the fault."""
 
 
 FAULTS: dict[str, Callable[[Trial], object]] = {

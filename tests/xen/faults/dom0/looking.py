@@ -1,4 +1,4 @@
-"""What an operation has left behind once it has ended, and how the guest and the file are."""
+"""See what an ended operation has left behind, and the state of its guest and file."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ from tests.xen.agent.host import Store, Xen, monitors, processes, said_by
 from tests.xen.faults.dom0.places import GOOD, GUEST, JOURNALS, LIBRARY
 from tests.xen.faults.dom0.trial import OF_FILE, OLD, Trial
 
-#: Seconds for the guest to say its hash: it may just have been let go on.
+#: Seconds for the guest's tick: it may have just been resumed.
 TICK_SECONDS = 60
 
 
 def left(xen: Xen, store: Store, place: Path) -> list[str]:
-    """Return what an operation that has ended has no right to leave behind."""
+    """Return what an ended operation should not have left behind."""
     found = []
     living = xen.domids()
     for path in (*LIBRARY.iterdir(), *JOURNALS.glob("*")):
@@ -43,7 +43,7 @@ def left(xen: Xen, store: Store, place: Path) -> list[str]:
 
 
 def look(trial: Trial, settle: float, may_be: list[str]) -> dict[str, Any]:
-    """Wait until nothing is left and the guest is in one of these states, ``settle`` seconds at most; say how it is."""
+    """Wait up to ``settle`` seconds until nothing is left and the guest's state is in ``may_be``; return both."""
     started = time.monotonic()
     while True:
         state = trial.xen.state(trial.store.domid(trial.name))
@@ -59,9 +59,9 @@ def look(trial: Trial, settle: float, may_be: list[str]) -> dict[str, Any]:
 
 
 def outcome(trial: Trial, consoles: Consoles, seen: dict[str, Any], deaf: bool) -> dict[str, str]:
-    """Return what the guest that runs hashes to, and what one does that comes out of the file.
+    """Return the memory hashes of the running guest and of one restored from the file.
 
-    A guest that is ``deaf`` has no console to say so, and is destroyed; any other is left running.
+    A ``deaf`` guest has no console, and is destroyed; any other is left running.
     """
     if trial.verb == "create":
         remove_guest(trial.store, trial.name)
@@ -82,7 +82,7 @@ def outcome(trial: Trial, consoles: Consoles, seen: dict[str, Any], deaf: bool) 
 
 
 def hash_of_guest(consoles: Consoles) -> str:
-    """Return what the guest's memory hashes to as it says itself, or why it says nothing."""
+    """Return the hash of the guest's memory from its tick, or why there is no tick."""
     try:
         return consoles.tick(GUEST, TICK_SECONDS).split()[3]
     except Nothing as nothing:
@@ -90,13 +90,13 @@ def hash_of_guest(consoles: Consoles) -> str:
 
 
 def remove_guest(store: Store, name: str = GUEST) -> None:
-    """Destroy all domains of a name."""
+    """Destroy all domains with this name."""
     while domid := store.domid(name):
         said_by("xl", "destroy", str(domid))
 
 
 def clean_up(xen: Xen, store: Store) -> None:
-    """Take away by force what an operation left, so that the next one finds nothing of it."""
+    """Remove all that an operation left, so that the next one finds nothing."""
     for pid, line in processes().items():
         if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|restore|create) ", line):
             with contextlib.suppress(ProcessLookupError):

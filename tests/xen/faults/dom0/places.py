@@ -1,4 +1,4 @@
-"""Where the faults keep their files in dom0, and where a toolstack leaves things."""
+"""Where the faults keep their files in dom0, and where a toolstack leaves its own."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ HOME = Path("/root/faults")
 GOOD = HOME / "good"
 GUEST = "tick"
 LIBRARY = Path("/var/lib/xen")
-#: Of pyxl's operations that are not over.
+#: Journals of pyxl's operations that have not ended.
 JOURNALS = LIBRARY / "pyxl"

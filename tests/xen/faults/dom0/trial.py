@@ -1,4 +1,4 @@
-"""One operation, the fault that befalls it, and how it ends."""
+"""Run one operation with a fault, and see how it ends."""
 
 import contextlib
 import os
@@ -16,24 +16,24 @@ from tests.xen.faults.dom0.disk import MOUNT, FailingDisk
 from tests.xen.faults.dom0.places import GOOD, GUEST, HOME, JOURNALS
 
 T = TypeVar("T")
-#: What `create` is given, and the uuid that stands in it.
+#: The config for `create`, and the uuid in it.
 CONFIG = HOME / "create.cfg"
 CREATED_UUID = "faa1faa1-0000-4000-8000-000000000001"
 OLD = b"the old checkpoint\n"
 MEMORY = 128 << 20
-#: Seconds between two looks at whether the moment has come; more while pyxl only starts, which a look would slow down.
+#: Seconds between two looks whether the moment has come; more while pyxl starts, as each look slows it.
 POLL = 0.005
 STARTING = 0.05
-#: Between two walks through all processes, each of which costs more than a poll.
+#: Seconds between two walks through all processes, which cost more.
 WALK = 0.02
-#: Faults of a disk, and those that need a file of their own to restore from.
+#: Faults of a disk, and those that need their own copy of the file to restore.
 ON_DISK = {"disk fails", "disk becomes read-only"}
 OF_FILE = {"file cut", "file overwritten"}
 CREATE_WITH = {"device model that fails": ['device_model_override="/bin/false"']}
 
 
 class Trial:
-    """What a fault works on; ``mend`` is what has to be put back once the operation has ended."""
+    """An operation under a fault; ``mend`` has what to put back once the operation has ended."""
 
     def __init__(self, xen: Xen, store: Store, spec: dict[str, Any]) -> None:
         self.tool: str = spec["tool"]
@@ -58,7 +58,7 @@ class Trial:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Have the files that the operation works on."""
+        """Make the files that the operation works on."""
         self.place = HOME / "place"
         if self.what in ON_DISK:
             self.disk = FailingDisk()
@@ -71,7 +71,7 @@ class Trial:
         self.target = self.place / "checkpoint"
         if self.verb == "save":
             self.target.write_bytes(OLD)
-            os.sync()  # a disk that fails later must have had it
+            os.sync()  # before the disk fails
         elif self.what in OF_FILE:
             shutil.copyfile(GOOD, self.target)
         else:
@@ -86,9 +86,9 @@ class Trial:
         return [self.tool, self.verb, *self.flags, *arguments]
 
     def run(self, strike: Callable[["Trial"], object], limit: float) -> dict[str, Any]:
-        """Run the operation under its fault; ``limit`` is in seconds from the fault on.
+        """Run the operation with its fault; it may take ``limit`` seconds after the fault.
 
-        ``struck`` is when, in seconds from the start; None where its moment never came.
+        ``struck`` is the moment of the fault in seconds from the start, None if it never came.
         """
         out = HOME / "out"
         struck = None
@@ -149,7 +149,7 @@ class Trial:
         return has_come
 
     def _noted(self) -> str:
-        """Return what the operation has noted in its journal; through an open file, which outlives its name."""
+        """Return the operation's journal; keeps it open, so that it can be read after its removal."""
         if self._journal < 0:
             try:
                 fd = os.open(self._journal_path, os.O_RDONLY)
@@ -162,7 +162,7 @@ class Trial:
         return os.pread(self._journal, 1 << 16, 0).decode()
 
     def position(self) -> int:
-        """Return how far the stream is, in bytes: written by a save, read by a restore."""
+        """Return how many bytes of the stream a save has written, or a restore has read."""
         if self.verb == "save":
             with contextlib.suppress(OSError):
                 size = self.new_file().stat().st_size
@@ -198,13 +198,13 @@ class Trial:
         return found[0] if found else 0
 
     def new_domid(self) -> int:
-        """Return the domid of a domain that a restore or create has begun to build, 0 while there is none."""
+        """Return the domid of the domain that a restore or create builds, 0 while there is none."""
         return max(self.xen.domids() - self.before, default=0)
 
     def wait(self, what: Callable[[], T], seconds: float = 60) -> T:
-        """Wait until ``what`` is true, and return it.
+        """Wait until ``what`` returns something true, and return that.
 
-        :raise TimeoutError: it never was.
+        :raise TimeoutError: it never did.
         """
         end = time.monotonic() + seconds
         while not (found := what()):
@@ -214,7 +214,7 @@ class Trial:
         return found
 
 
-#: How a phase of xl's shows itself from outside; one that does not has no fault.
+#: How to see from outside that xl is in a phase; phases that cannot be seen have no faults.
 _SIGNS: dict[str, Callable[[Trial], bool]] = {
     "OPEN_FILE": lambda t: t.target.stat().st_size != len(OLD),
     "CONFIG": lambda t: t.position() > 0,
