@@ -1,4 +1,4 @@
-"""The command line where there is no Xen: help, usage, and one clear line."""
+"""The command line without Xen: help, usage, and errors in one clear line."""
 
 import json
 import signal

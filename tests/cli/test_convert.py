@@ -1,4 +1,4 @@
-"""`pyxl convert`: files and pipes both ways, what is said, and a target that is whole or as it was."""
+"""`pyxl convert`: files and pipes both ways, its messages, and a target that is whole or unchanged."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def test_a_file_becomes_one_that_verify_finds_whole(old: Path) -> None:
 
 
 def test_pipes_both_ways(old: Path) -> None:
-    """Through them the same bytes come out, but for the moment in the trailer."""
+    """The same bytes come out, except for the time in the trailer."""
     old.write_bytes(made.file(STREAM, TEXT))
     command = [sys.executable, "-m", "pyxl", "convert", "--progress=none", "-", "-"]
     sender = subprocess.Popen(["cat", old], stdout=subprocess.PIPE)
@@ -72,7 +72,7 @@ def test_pipes_both_ways(old: Path) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("as_file", [True, False])
 def test_a_bad_one_leaves_the_target_as_it_was(old: Path, data: bytes, said: str, as_file: bool) -> None:
-    """Of a file all is known before anything is written, of a pipe what its config says."""
+    """A file is checked whole before anything is written, a pipe only up to its config."""
     old.write_bytes(data)
     (new := old.with_name("new")).write_text("as it was")
     command = [sys.executable, "-m", "pyxl", "convert", "--progress=none", str(old) if as_file else "-", str(new)]

@@ -1,4 +1,4 @@
-"""`pyxl diff`: what differs between two checkpoints, and nothing else."""
+"""`pyxl diff`: shows what differs between two checkpoints, and nothing else."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""`pyxl extract`: parts of a checkpoint as they were, and a core that debuggers read."""
+"""`pyxl extract`: unchanged parts of a checkpoint, and a core for debuggers."""
 
 import struct
 import subprocess
@@ -25,7 +25,7 @@ def page(letter: str) -> bytes:
     return letter.encode() * 4096
 
 
-#: Page 1 comes twice, 2 is zero, 3 never comes; gfn 0x10000 lies far away.
+#: Page 1 comes twice, 2 is zero, 3 never comes; gfn 0x10000 is far away.
 GUEST = streams.guest(
     streams.memory({0: page("a"), 1: page("b"), 2: ZERO, 3: None, 4: page("e")}),
     streams.memory({0x10000: page("f"), 0x10001: ZERO, 1: page("B")}),
@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def segments(core: bytes) -> list[tuple[int, ...]]:
-    """Return the program headers by their own number, wherever that stands."""
+    """Return the program headers; their number may be in either of its two places."""
     count = struct.unpack_from("<H", core, 56)[0]
     if count == elf_core.PN_XNUM:
         (count,) = struct.unpack_from("<I", core, struct.unpack_from("<Q", core, 40)[0] + 44)
@@ -80,7 +80,7 @@ def test_a_core_has_a_segment_for_each_range_and_a_thread_for_each_vcpu(file: Pa
     assert [struct.unpack_from("<Q", thread, 20 + 112 + 8 * 16)[0] for thread in threads] == [0x1000, 0x1001]
 
 
-@pytest.mark.lab  # not for the lab's sake: `make test` may install what it lacks, `make check` may not
+@pytest.mark.lab  # it needs no lab, but gdb, which only `make test` may install
 def test_gdb_shows_the_registers_and_the_memory(file: Path, tmp_path: Path) -> None:
     tools.ensure_packages(Steps(), tmp_path / "log", [] if tools.find("gdb") else ["gdb"])
     extract.memory(file, tmp_path / "core", elf=True)

@@ -1,4 +1,4 @@
-"""`pyxl inspect`: of what a file is a save and what stands in it, however broken it is."""
+"""`pyxl inspect`: shows which guest a file is a save of and what is in it, however broken it is."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 def test_the_config_comes_as_json_and_as_xl_cfg(file: Path) -> None:
     example = Path(__file__).parents[2] / "conf-examples" / "vnc.cfg"
     config = parse([("example", example.read_text())])
-    file.write_bytes(xl_header.encode(json.dumps(config).encode()))  # the config is there, whatever follows
+    file.write_bytes(xl_header.encode(json.dumps(config).encode()))  # the config can be read, whatever follows
     assert json.loads(pyxl("inspect", "--config", str(file)).stdout) == config
     assert parse([("again", pyxl("inspect", "--config", "--format", "cfg", str(file)).stdout)]) == config
 
@@ -189,7 +189,7 @@ def test_the_page_does_not_replace_the_checkpoint(file: Path) -> None:
 
 
 def peak_mib(*arguments: str) -> int:
-    """Run pyxl, which must not fall, and return the most memory that it took."""
+    """Run pyxl, which must not fail, and return its peak memory."""
     code = f"from pyxl.cli import run; run({list(arguments)!r}); print(open('/proc/self/status').read())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.stderr == ""
@@ -200,12 +200,12 @@ def test_a_claim_costs_no_memory(file: Path) -> None:
     image = streams.libxc_stream(records=record.encode(0x10))[:-8]
     with file.open("wb") as out:
         out.write(streams.xl_s_header() + libxl_v2.start() + image)
-        for kind in (0x0A, 0x11, 0x12, 0x09, 0x04, 0x03):  # a sparse file keeps what each claims
+        for kind in (0x0A, 0x11, 0x12, 0x09, 0x04, 0x03):  # a sparse file makes each claimed length true
             out.write(record.HEADER.pack(kind, 120 << 20))
             out.seek(120 << 20, 1)
         for kind in (0x11, 0x12) * MAX_RECORDS:
             out.write(record.encode(kind))
-        out.write(record.encode(0x08, b"?") * 100_000)  # bodies that cannot be
+        out.write(record.encode(0x08, b"?") * 100_000)  # impossible bodies
     found = inspect(file, contents=True)
     assert found.left_out > MAX_RECORDS and len(found.errors) <= 102
     assert peak_mib("inspect", "--json", str(file)) < 64
@@ -233,7 +233,7 @@ def test_mutated_files_are_answered(tmp_path_factory: pytest.TempPathFactory, da
     changed = bytearray(streams.summed(GUEST))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(changed) - 8))
-        # Pages are of no interest, and most of the file.
+        # Not in the pages: they are most of the file, and of no interest.
         at = at if at < 2000 else len(changed) - at % 6000 - 8 if len(changed) > 8000 else at
         value = data.draw(st.sampled_from([0, 1, 0x7F, 0xFF, 0xFFFF, 1 << 31, (1 << 32) - 1]) | st.integers(0, 255))
         width = 1 if value < 256 else 4

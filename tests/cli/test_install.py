@@ -1,4 +1,4 @@
-"""An installed pyxl: its files are where it looks for them."""
+"""An installed pyxl finds its files."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """pyxl installed from a copy of the tree: a build leaves files beside its sources."""
+    """pyxl, installed from a copy of the tree, as a build leaves files beside the sources."""
     tree = tmp_path_factory.mktemp("tree") / "pyxl"
     tree.mkdir()
     for name in ("pyxl", "helper"):
@@ -26,7 +26,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, tree / name)
     target = tmp_path_factory.mktemp("prefix")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    # Else pip takes the pyxl of this virtual environment away first.
+    # Else pip first removes pyxl from this virtual environment.
     pip.append("--ignore-installed")
     done = subprocess.run([*pip, "--prefix", target, tree], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

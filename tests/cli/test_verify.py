@@ -1,4 +1,4 @@
-"""`pyxl verify`: one line a file, and a status that a script can go by."""
+"""`pyxl verify`: one line for each file, and a status for scripts."""
 
 import json
 import os

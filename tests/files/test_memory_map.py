@@ -1,4 +1,4 @@
-"""The picture of a guest's memory: what is counted as what, and how little it takes."""
+"""The picture of a guest's memory: how pages are counted, and how little memory it takes."""
 
 import tracemalloc
 from pathlib import Path
@@ -9,7 +9,7 @@ from pyxl.files.memory_map import MAX_CELLS, MAX_REGIONS, Canvas, guest_map
 from tests.formats.stream import streams
 
 PAGE, ZERO = b"\1" * 4096, bytes(4096)
-#: Two letters a cell, as base 64 has the shares 15, 0, 0 and so on.
+#: Two letters for each cell: base 64 of the shares 15, 0, 0 and so on.
 DATA, NULL, BALLOONED, ABSENT = "8A", "Dw", "AP", "AA"
 
 

@@ -1,4 +1,4 @@
-"""Real checkpoints: every element decodes, and encodes to the same bytes; verify has nothing to say of them."""
+"""Real checkpoints: every element decodes, and encodes to the same bytes; verify finds nothing wrong."""
 
 import gzip
 from pathlib import Path
@@ -20,7 +20,7 @@ FILES = sorted(GOLDEN.glob("*.ckpt.gz"))
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.split(".")[0])
 
 
-#: What each is a save of, and of how many vcpus.
+#: The type and the number of vcpus of the guest in each file.
 GUESTS = {
     "pyxl-hvm": ("hvm", 1), "pyxl-hvm-2vcpus-disks": ("hvm", 2), "xl-hvm": ("hvm", 1), "xl-hvm-2vcpus-disks": ("hvm", 2),
     "xl-hvm-nopv": ("hvm", 1), "xl-hvm-live": ("hvm", 1), "xl-pv": ("pv", 2), "xl-pvh": ("pvh", 2),
@@ -33,7 +33,7 @@ def elements(data: bytes) -> list[Element]:
 
 
 def again(element: Element, body: bytes) -> bytes:
-    """Return a record decoded and encoded."""
+    """Decode a record and return it encoded."""
     match element.layer, element.kind:
         case "libxl", libxl_v2.EMULATOR_CONTEXT:
             return libxl_v2.emulator_context(*libxl_v2.decode_emulator_context(body, 0))
@@ -78,7 +78,7 @@ def test_every_guest_is_there_with_all_its_vcpus(tmp_path: Path) -> None:
 
 
 def vcpus_in(data: bytes) -> int:
-    """Return of how many vcpus the registers are there."""
+    """Return how many vcpus have their registers in the file."""
     count = 0
     for element in elements(data):
         if element.title == "libxc HVM_CONTEXT":

@@ -1,4 +1,4 @@
-"""What pyxl itself sets in a guest's config."""
+"""The settings of a guest's config that pyxl changes."""
 
 import json
 

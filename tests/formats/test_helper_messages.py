@@ -1,4 +1,4 @@
-"""The helper's messages, against bytes captured from Debian's own helper (xen-spec.md 5.3)."""
+"""The helper's messages, compared with bytes captured from Debian's helper (xen-spec.md 5.3)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The HVM context: the same bytes come out, and what they say of vcpus, LAPIC, MTRRs and clocks."""
+"""The HVM context: encodes to the same bytes, and shows vcpus, LAPIC, MTRRs and clocks."""
 
 import re
 import struct
@@ -14,7 +14,7 @@ from pyxl.formats.hvm import params as hvm_params
 from pyxl.formats.hvm import state as hvm_state
 from pyxl.formats.hvm.context import CPU, END, HEADER, LAPIC, LAPIC_REGS, LAYOUTS, MSR, MTRR, TSC_ADJUST, XSAVE, Entry
 
-#: What the entries of Xen 4.17 take, in bytes, as a C compiler has it.
+#: Sizes of Xen 4.17's entries in bytes, from a C compiler.
 SIZES = {
     "END": 0, "HEADER": 24, "CPU": 1032, "PIC": 8, "IOAPIC": 400, "LAPIC": 24, "LAPIC_REGS": 1024, "PCI_IRQ": 16,
     "ISA_IRQ": 8, "PCI_LINK": 8, "PIT": 56, "RTC": 24, "HPET": 1048, "PMTIMER": 8, "MTRR": 240, "VIRIDIAN_DOMAIN": 32,
@@ -23,13 +23,13 @@ SIZES = {
 
 
 def context(*entries: tuple[int, int, bytes]) -> list[Entry]:
-    """Return the entries of a context with these and an END."""
+    """Return the entries of a context that has these and END."""
     packed = (hvm_context.DESCRIPTOR.pack(kind, number, len(body)) + body for kind, number, body in [*entries, (END, 0, b"")])
     return list(hvm_context.decode(b"".join(packed), 0))
 
 
 def entry(kind: int, **values: hvm_context.Value) -> Entry:
-    """Return an entry that is 0 but for these fields."""
+    """Return an entry that is 0 except for these fields."""
     zero = hvm_context.fields(Entry(0, kind, 0, bytes(LAYOUTS[kind].size)))
     return Entry(0, kind, 0, hvm_context.pack(kind, {**zero, **values}))
 

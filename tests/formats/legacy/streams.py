@@ -1,6 +1,6 @@
-"""Legacy streams of Xen 4.2 to 4.5, made from declarations: what their writers wrote, in the order that they did.
+"""Build legacy streams as Xen 4.2 to 4.5 wrote them, in the same order.
 
-The files of that time are not at hand; Xen's own converter says whether these are right.
+There are no files of that time to compare with; Xen's own converter shows that these are right.
 """
 
 import os
@@ -18,16 +18,16 @@ MARKERS = {
 VM86_TSS, VM86_TSS_SIZED = 15, 37
 UNMAPPED = 0xF000_0000
 XL, REMUS, XEND = b"DeviceModelRecord0002", b"RemusDeviceModelState", b"QemuDeviceModelRecord"
-#: Xen's context of an HVM guest without vcpus: a header and an end.
+#: The HVM context of a guest without vcpus: a header and an end.
 CONTEXT = struct.pack("<HHIIIQIIHHI", 1, 0, 24, 0x5438_1286, 1, 0, 0, 0, 0, 0, 0)
-#: The start of what upstream qemu writes under Xen, and of what qemu-traditional does.
+#: How the state of upstream qemu begins under Xen, and that of qemu-traditional.
 UPSTREAM_STATE = b"QEVM\0\0\0\3\4\0\0\0\0\x130000:00:00.0/I440FX\0\0\0\0\0\0\0\3 and so on"
 TRADITIONAL_STATE = b"QEVM\0\0\0\3\4\0\0\0\0\6PCIBUS\0\0\0\0\0\0\0\1 and so on"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pages by number, or by type and number: (0xE << 28) | pfn."""
+    """Pages by pfn, or by type and pfn: (0xE << 28) | pfn."""
 
     words: Sequence[int]
     pages: bytes
@@ -38,14 +38,14 @@ class Batch:
 
 
 def batch(*words: int) -> Batch:
-    """Return a batch whose pages are full of their own number."""
+    """Return a batch of pages, each filled with the low byte of its pfn."""
     with_data = [word & 0xFF for word in words if word >> 28 < 0xD]
     return Batch(words, b"".join(bytes([number]) * PAGE for number in with_data))
 
 
 @dataclass(frozen=True)
 class Physmap:
-    """One piece of the guest's memory that the device model has moved; an empty name is none."""
+    """A region of the guest's memory that the device model has moved; its name may be empty."""
 
     offset: int
     start: int
@@ -59,13 +59,13 @@ class Physmap:
 
 @dataclass(frozen=True)
 class Guest:
-    """What both kinds of guest have; ``word`` is the bytes of the writer's long."""
+    """What HVM and PV guests share; ``word`` is the size of the writer's long in bytes."""
 
     word: int = 8
     pfns: int = 0x2000
     tsc: tuple[int, int, int, int] | None = (1, 2 << 40, 3, 4)  # mode, ns, kHz, incarnation
     batches: Sequence[Batch] = (batch(0, 1, 2), batch(3, UNMAPPED, 0xE000_0005, UNMAPPED))
-    verify: bool = False  # all pages once more, as a debugging writer does
+    verify: bool = False  # all pages once more, as a writer in debug mode sends them
     last_vcpu: int = 0
     online: Sequence[int] = (0,)
     physmap: Sequence[Physmap] = ()
@@ -93,7 +93,7 @@ class Guest:
 
 @dataclass(frozen=True)
 class Hvm(Guest):
-    """An HVM guest; ``params`` by their public numbers, in the order of the chunks."""
+    """An HVM guest; ``params`` has Xen's numbers of the HVM params, in the order of the chunks."""
 
     params: dict[int, int] = field(default_factory=lambda: {34: 0xFC00_0000, 12: 0xFEFF_C000, 17: 0xFEFF8, 19: 1})
     magic: tuple[int, int, int] = (0xFEFFD, 0xFEFFE, 0xFEFFC)
@@ -110,11 +110,11 @@ class Hvm(Guest):
 
 @dataclass(frozen=True)
 class Pv(Guest):
-    """A PV guest of 64 or 32 bits."""
+    """A 64-bit or 32-bit PV guest."""
 
     guest_width: int = 8
     extended: bool = True
-    xsave: int = 0  # bytes of a vcpu's xsave area
+    xsave: int = 0  # size of a vcpu's xsave area in bytes
     unmapped: Sequence[int] = ()
 
     @property
@@ -140,7 +140,7 @@ class Pv(Guest):
 
 
 def file(stream: bytes, config: bytes, is_json: bool = False) -> bytes:
-    """Return an xl file of Xen 4.2 to 4.4, or of 4.5 where its config is JSON."""
+    """Return an xl file of Xen 4.2 to 4.4, or of 4.5 if its config is JSON."""
     config += b"\0" if is_json and config else b""
     block = xl_header.LENGTH.pack(len(config)) + config
     flags = xl_header.FLAG_JSON if is_json else 0
@@ -148,9 +148,9 @@ def file(stream: bytes, config: bytes, is_json: bool = False) -> bytes:
 
 
 def rewrite(new: BinaryIO, old: BinaryIO, signature: bytes = XL) -> None:
-    """Write an HVM guest's v2 checkpoint as Xen 4.5 would have written it, as far as a legacy stream can say it.
+    """Rewrite an HVM guest's v2 checkpoint as Xen 4.5 would have written it.
 
-    What has no chunk of its own is left out: the CPU policy, and parameters that Xen has grown since.
+    Leaves out what a legacy stream has no chunk for: the CPU policy, and newer HVM params.
     """
     header = xl_header.parse(new.read)
     old.write(file(b"", header.config, header.is_json))
@@ -164,7 +164,7 @@ def rewrite(new: BinaryIO, old: BinaryIO, signature: bytes = XL) -> None:
             count, _ = struct.unpack("<II", new.read(8))
             words = [word >> 60 << 28 | word & 0x0FFF_FFFF for word in struct.unpack(f"<{count}Q", new.read(8 * count))]
             pages = new.read(length - 8 - 8 * count)
-            if pages:  # a batch without any was not written
+            if pages:  # an empty batch was not written
                 old.write(Batch([UNMAPPED if word >> 28 == 0xF else word for word in words], pages).encode(8))
             continue
         body = new.read(length + record.padding(length))[:length]

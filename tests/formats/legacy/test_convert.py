@@ -1,4 +1,4 @@
-"""Legacy to v2: as Xen's own converter does it, device states that nobody can load, and the config that is kept."""
+"""Legacy to v2: like Xen's own converter; device states that no qemu can load; the config that stays."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from tests.formats.legacy.test_v1 import Memory
 from tests.formats.stream import streams
 from tests.formats.stream.test_streams import Bytes
 
-#: What convert-legacy-stream of Xen 4.17 makes of these guests, as MD5: `-f libxl`, with their width and type.
+#: MD5 of what Xen 4.17's convert-legacy-stream makes of these guests with `-f libxl`, their width and type.
 BY_XEN = {
     "hvm 64": "8ea3fd8efdcfbefcf3ba450f29947cdb",
     "hvm 32": "8258c5e85f1b663125ab73eb9780b545",
@@ -48,18 +48,18 @@ def test_what_comes_out_can_be_walked_to_its_end(name: str) -> None:
 
 @pytest.mark.parametrize("signature", [made.REMUS, made.XEND])
 def test_other_signatures_hold_the_same_state(signature: bytes) -> None:
-    """Xen's converter refuses them; what libxc 4.5 made of them is the same."""
+    """Xen's converter refuses them; libxc 4.5 read them the same way."""
     assert converted(Hvm(signature=signature).encode()) == converted(Hvm().encode())
 
 
 def test_a_batch_of_unmapped_pages_alone_leaves_no_record() -> None:
-    """libxc takes no PAGE_DATA without a page; Xen's converter writes one."""
+    """libxc refuses a PAGE_DATA without pages; Xen's converter writes one."""
     unmapped = Hvm(batches=[batch(made.UNMAPPED, made.UNMAPPED)])
     assert converted(unmapped.encode()) == converted(Hvm(batches=[]).encode())
 
 
 def test_a_physmap_without_a_name_is_kept() -> None:
-    """libxl 4.2 to 4.5 wrote such an entry where a region had none; Xen's converter refuses it."""
+    """libxl 4.2 to 4.5 wrote such an entry for a region without a name; Xen's converter refuses it."""
     data = converted(Hvm(physmap=[made.Physmap(0xABC, 0xF000_0000, 0x1000)]).encode())
     assert b"physmap/abc/start_addr\0f0000000\0physmap/abc/size\x001000\0" in data
 

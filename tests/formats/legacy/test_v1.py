@@ -1,4 +1,4 @@
-"""Legacy streams: what was declared comes back, every cut is seen, what cannot be is refused before it costs memory."""
+"""Legacy streams: round trips; every cut is found; an impossible value is refused before it costs memory."""
 
 import struct
 
@@ -26,7 +26,7 @@ class Memory(Bytes):
 
 
 def read(data: bytes) -> list[items.Item]:
-    """Return the items of a stream that are not of another's bytes: pages as they were when they came."""
+    """Return the items of a stream; their pages stay valid, unlike those of a real source."""
     return list(v1.read(Memory(data)))
 
 
@@ -55,7 +55,7 @@ pvs = st.builds(
 
 
 def body(guest: Guest) -> list[items.Item]:
-    """Return what the chunks of a guest are read as; the offsets of batches are left out."""
+    """Return the items that a guest's chunks are read as, without the offsets of batches."""
     pages = [tuple(word for word in each.words if word != made.UNMAPPED) for each in guest.batches]
     found: list[items.Item] = [items.Batch(0, *each) for each in zip(pages, (memoryview(b.pages) for b in guest.batches), strict=True)]
     tsc = [] if guest.tsc is None else [items.TscInfo(*guest.tsc)]
@@ -72,7 +72,7 @@ def without_offsets(found: list[items.Item]) -> list[items.Item]:
     return [item._replace(offset=0) if isinstance(item, items.Batch | items.DeviceState) else item for item in found]
 
 
-# A stream does not begin with pages once more: that is how a PV guest's begins.
+# An HVM stream never begins with the marker for pages once more: a PV stream begins like that.
 @given(hvms.filter(lambda guest: guest.tsc or guest.batches or not guest.verify))
 def test_an_hvm_guest_comes_back(guest: Hvm) -> None:
     tail = [items.HvmTail(*guest.magic, guest.context), items.DeviceState(0, guest.signature, guest.state)]
@@ -105,7 +105,7 @@ def test_every_cut_is_seen_and_told_with_its_record(guest: Hvm | Pv) -> None:
 
 
 def test_a_device_state_without_a_length_ends_with_the_file() -> None:
-    """How xend wrote it: nothing tells a cut within it."""
+    """xend wrote it like that, so a cut within it cannot be found."""
     data = Hvm(signature=made.XEND, state=b"QEVM and so on").encode()
     assert read(data[:-3])[-1] == items.DeviceState(len(data) - 14 - 21, made.XEND, b"QEVM and so")
 

@@ -1,4 +1,4 @@
-"""Small whole checkpoints, made from declarations; real ones come from the lab."""
+"""Build small whole checkpoints; real ones come from the lab."""
 
 import struct
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, trail
 
 CONFIG = b'{"c_info": {"type": "hvm", "name": "web1", "uuid": "6b1d9b2e-0000-4000-8000-000000000001"},\n "b_info": {}}\n'
 PAGE = 4096
-#: An HVM context that holds its header and no more.
+#: An HVM context with nothing but its header and end.
 CONTEXT = struct.pack("<HHI2IQ2I", 1, 0, 24, 0x54381286, 1, 0, 0x906EA, 2_400_000) + struct.pack("<HHI", 0, 0, 0)
 STATIC_DATA_END = record.encode(0x10)
 ABSENT_PAGE = record.encode(0x01, struct.pack("<IIQ", 1, 0, 0xF << 60))
-#: All that a stream of version 3 needs, and not a page.
+#: The least that a stream of version 3 needs; it has no page.
 SMALLEST = STATIC_DATA_END + ABSENT_PAGE + record.encode(0x09, CONTEXT)
 
 
@@ -24,7 +24,7 @@ def page_data(pfns: list[int]) -> bytes:
 
 
 def encoded(name: str, body: bytes = b"") -> bytes:
-    """Return a libxc record by the name of its type."""
+    """Return a libxc record of the type with this name."""
     return record.encode(next(kind for kind, known in libxc_v2.NAMES.items() if known == name), body)
 
 
@@ -42,7 +42,7 @@ def xl_s_header(config: bytes = CONFIG) -> bytes:
 
 
 def checkpoint(libxc: bytes | None = None, state: bytes = b"QEVM device state", marked: bool = False) -> bytes:
-    """Return xl's file, or what stands in pyxl's before the trailer."""
+    """Return a file as xl writes it, or with ``marked`` as pyxl does, up to the trailer."""
     return (
         (xl_header.encode(CONFIG) if marked else xl_s_header())
         + libxl_v2.start()
@@ -53,19 +53,19 @@ def checkpoint(libxc: bytes | None = None, state: bytes = b"QEVM device state", 
 
 
 def pv_checkpoint(records: bytes) -> bytes:
-    """Return xl's file of a PV guest, which has no device model."""
+    """Return xl's file of a PV guest without a device model."""
     return xl_s_header() + libxl_v2.start() + libxc_stream(3, records, libxc_v2.TYPE_PV) + libxl_v2.end()
 
 
 def summed(data: bytes, identity: trailer.Identity | None = None) -> bytes:
-    """Return the file with its trailer behind it."""
+    """Return the file with its trailer."""
     sums = RunningSums()
     sums.add(data)
     return data + trailer.encode(trailer.Trailer(len(data), sums.all(), identity or trailer.Identity(name="web1")))
 
 
 def context_entry(typecode: int, instance: int, **values: Value) -> Entry:
-    """Return an entry of the HVM context whose other fields are zero."""
+    """Return an entry of the HVM context that is 0 except for these fields."""
     zero = Entry(0, typecode, instance, bytes(hvm_context.LAYOUTS[typecode].size))
     return zero._replace(body=hvm_context.pack(typecode, {**hvm_context.fields(zero), **values}))
 
@@ -80,14 +80,14 @@ def context(vcpus: int = 1) -> bytes:
 
 
 def memory(pages: Mapping[int, bytes | None]) -> bytes:
-    """Return a PAGE_DATA record of these gfns; None is a gfn without a page."""
+    """Return a PAGE_DATA record with these gfns; None is a gfn without a page."""
     words = tuple(gfn | (libxc_records.XTAB if page is None else 0) << 60 for gfn, page in pages.items())
     head = libxc_records.encode_page_head(libxc_records.PageData(words))
     return head + b"".join(page for page in pages.values() if page is not None)
 
 
 def guest(*records: bytes, vcpus: int = 1) -> bytes:
-    """Return xl's file of an HVM guest with these records of memory."""
+    """Return xl's file of an HVM guest with these memory records."""
     tail = libxc_records.encode(libxc_v2.X86_TSC_INFO, libxc_records.TscInfo(0, 2_600_000, 0, 1))
     tail += record.encode(libxc_v2.HVM_CONTEXT, context(vcpus))
     tail += libxc_records.encode(libxc_v2.HVM_PARAMS, libxc_records.HvmParams(((1, 0xFEFFC), (17, 0xFEFFF))))

@@ -1,4 +1,4 @@
-"""CPU policies: read from the head of a stream, and compared with a host's."""
+"""CPU policies: read one from the head of a stream, and compare it with a host's."""
 
 import struct
 
@@ -59,7 +59,7 @@ def test_a_policy_that_is_cut_or_has_no_end() -> None:
         (leaf(0, eax=0x16), ["CPUID up to 0x16 in 0x0 eax"]),
         (leaf(1, ecx=1 << 27, edx=1 << 28), []),  # OSXSAVE and HTT
         (leaf(0x8000_0001, edx=0x0183_F3FF), []),
-        (leaf(1, eax=0x000206A7, ebx=0x0001_0800), []),  # a family and an APIC id are no features
+        (leaf(1, eax=0x000206A7, ebx=0x0001_0800), []),  # a family and an APIC id are not features
         (leaf(0xB, 0, eax=1, ebx=2), []),
     ],
 )

@@ -1,4 +1,4 @@
-"""Record bodies, and what is around them: the same bytes come out; whole, with junk behind, and cut short."""
+"""Record bodies, headers and padding encode to the same bytes; whole, with junk behind, and cut short."""
 
 import struct
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def tuples(*parts: st.SearchStrategy[Any], most: int = 20) -> st.SearchStrategy[
 
 
 def body_of(data: bytes) -> bytes:
-    """Read one record whole, followed by junk and cut at every byte, and return its body."""
+    """Read one record whole, with junk behind, and cut at every byte; return its body."""
     source = Bytes(data + b"junk")
     _, length = record.read_header(source.take, 0)
     body = source.take(length)
@@ -176,7 +176,7 @@ def test_a_libxl_body_that_is_too_short_is_an_error_with_its_place(decode: Decod
     assert caught.value.offset == 4711
 
 
-#: What may stand behind a config; a marker of pyxl's has tests of its own.
+#: Bytes that may follow a config; pyxl's marker has its own tests.
 no_marker = st.binary(max_size=20).filter(lambda rest: not rest.startswith(xl_header.MARKER_MAGIC))
 
 

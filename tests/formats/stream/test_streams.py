@@ -1,4 +1,4 @@
-"""Headers and records: whole, with junk behind, cut short, and with what no reader takes."""
+"""Headers and records: whole, with junk behind, cut short, and with values that no reader accepts."""
 
 import struct
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.formats.stream import streams
 
 
 class Bytes:
-    """take and skip over bytes in memory."""
+    """``take`` and ``skip`` on bytes in memory."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

@@ -1,4 +1,4 @@
-"""The marker and the trailer: round trips, every flip of a bit, every cut, and what stands where it should not."""
+"""The marker and the trailer: round trips, every bit flip, every cut, and bytes in the wrong place."""
 
 import contextlib
 import os

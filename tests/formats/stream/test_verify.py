@@ -1,4 +1,4 @@
-"""The rules of a strict look, each with a stream that breaks it and nothing else."""
+"""verify's rules, each with a stream that breaks only that rule."""
 
 import struct
 
@@ -32,7 +32,7 @@ def rules(data: bytes) -> list[tuple[str, Severity]]:
 
 
 def words(value: object) -> str:
-    """Return what is a name in a case of a table."""
+    """Return a parameter as an id if it is text."""
     return value if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""Elements of a file: each byte belongs to one, in order, and each record's body stands where it says."""
+"""The elements of a file: each byte belongs to one, in order, and each record's body is where it says."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Disk specifications: the forms of xl-disk-configuration(5), xm's old ones, and what is refused."""
+"""Disk specifications: the forms of xl-disk-configuration(5), xm's old forms, and refusals."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("discard,no-discard,/a,raw,xvda", A | {"discard_enable": "False"}),
     ("trusted,/a,raw,xvda", A | {"trusted": "True"}),
     ("/a,raw,xvda,untrusted", A | {"trusted": "False"}),
-    # target= takes all that follows, so it may hold what else would end it
+    # target= takes the rest of the text, commas too
     ("vdev=xvda,target=/a,b=c:d,raw", A | {"pdev_path": "/a,b=c:d,raw"}),
     ("vdev=xvda,target=phy:/a", A | {"pdev_path": "phy:/a"}),
     ("foo:bar,raw,xvda", A | {"pdev_path": "foo:bar"}),

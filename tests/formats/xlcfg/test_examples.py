@@ -1,4 +1,4 @@
-"""The files of conf-examples: each is understood, complete, and named in their README."""
+"""The files of conf-examples: each parses, is complete, and is named in their README."""
 
 from __future__ import annotations
 

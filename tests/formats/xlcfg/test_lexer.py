@@ -1,4 +1,4 @@
-"""xl.cfg's grammar: tables of text and settings, the place of each error, and a round trip of generated settings."""
+"""xl.cfg's grammar: tables of text and settings, the place of each error, a round trip of generated settings."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(STRINGS, lambda inner: st.lists(in
 
 
 def written(value: Any, draw: st.DrawFn) -> str:
-    """Return ``value`` as text, in one of the ways in which xl.cfg can say it."""
+    """Return ``value`` as text, in one of the forms that xl.cfg has for it."""
     if isinstance(value, list):
         gap = st.sampled_from(["", " ", "\n", " # why\n\t"])
         items = [draw(gap) + written(item, draw) + draw(gap) for item in value]

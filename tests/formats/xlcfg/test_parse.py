@@ -1,4 +1,4 @@
-"""xl.cfg to JSON: what each option changes, and nothing else; what is refused, with its line."""
+"""xl.cfg to JSON: each option changes only what it should; a refusal names its line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def changes(base: str, text: str, **defaults: Any) -> dict[str, Any]:
-    """Return the leaves that ``text`` adds to or changes in the guest of ``base``."""
+    """Return the leaves that ``text`` adds to the guest of ``base`` or changes in it."""
     before = flat(parse([("f", base)]))
     after = flat(parse([("f", base + text)], defaults))
     emptied = {path for path, value in before.items() if value == {}}
@@ -171,7 +171,7 @@ HVM_OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("name=5", {"/c_info/name": "5"}),
     ("uuid='6B1D9B2E-0000-4000-8000-00000000000F'", {"/c_info/uuid": "6b1d9b2e-0000-4000-8000-00000000000f"}),
     ("vif=[]\ndisk=[]", {"/nics": [], "/disks": []}),
-    ("e820_host=1\npvshim=1", {}),  # not of this type of guest: ignored as by xl
+    ("e820_host=1\npvshim=1", {}),  # for another type of guest: ignored, as xl does
 ]  # fmt: skip
 
 
@@ -372,7 +372,7 @@ def test_what_xl_ignores_too_is_said_once_each() -> None:
 
 def test_result_is_json_with_libxl_types() -> None:
     def check(value: Any) -> None:
-        # A JSON true where libxl wants "True" is dropped without a word.
+        # libxl silently drops a JSON true where it wants "True".
         assert not isinstance(value, bool), value
         for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             check(inner)
@@ -468,7 +468,7 @@ RATES = [
     ("8Gb/s", 50000000, 50000),
     ("10MB/s@1s", 10000000, 1000000),
     ("10MB/s@1", 10000000, 1000000),
-    ("010Kb/s@1s", 1000, 1000000),  # octal, as C reads it
+    ("010Kb/s@1s", 1000, 1000000),  # octal, as in C
 ]
 
 

@@ -1,4 +1,4 @@
-"""A config's way to xl.cfg text and back."""
+"""From a config to xl.cfg text and back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_example_comes_back_as_it_was(file: Path) -> None:
 def test_every_option_comes_back_as_it_was(base: str, more: str) -> None:
     config = parse([("f", base + more)])
     for vfb in config.get("vfbs", []):
-        vfb.setdefault("sdl", {})  # as libxl writes it, set or not
+        vfb.setdefault("sdl", {})  # libxl always writes it
     assert again(config) == config
 
 
