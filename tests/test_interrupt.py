@@ -1,4 +1,4 @@
-"""Signals: one interrupts, where it can be undone; no second one interrupts the undo."""
+"""Signals: the first interrupts if there is an undo; the second does not interrupt that."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from pyxl.model.phases import Owed, Phase
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
-    for number in interrupt.SIGNALS:  # whoever runs the tests may ignore some, as nohup does
+    for number in interrupt.SIGNALS:  # the parent may ignore some, as nohup does
         signal.signal(number, signal.SIG_DFL)
     monkeypatch.setattr(interrupt, "_State", type("_State", (), {"held": 0, "asked": False, "raised": False}))
     interrupt.install()
@@ -59,7 +59,7 @@ def test_after_the_last_chance_a_signal_comes_too_late() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_an_undo_is_not_interrupted(fails: bool) -> None:
-    """Neither where a signal began it nor where a failure did."""
+    """Whether a signal or a failure began it."""
     done = []
 
     def resume() -> str:
@@ -74,14 +74,14 @@ def test_an_undo_is_not_interrupted(fails: bool) -> None:
             raise PyxlError("broken")
         send(signal.SIGINT)
     assert done == ["resumed"]
-    if fails:  # nothing was interrupted yet: the next operation of this process can be
+    if fails:  # the signal did not count: the next operation can still be interrupted
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
 
 
 @pytest.mark.parametrize("moment", ["__init__", "start"])
 def test_a_signal_that_falls_into_a_worker_s_start_comes_after_it(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """Else the undo would wait for ever for a thread that never was."""
+    """Else the undo would wait forever for a thread that never started."""
     original = getattr(threading.Thread, moment)
 
     def struck(*arguments: object, **named: object) -> None:

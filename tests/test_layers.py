@@ -1,4 +1,4 @@
-"""The floors of the house: which package may import which."""
+"""The floors: which package may import which."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -17,7 +17,7 @@ STDLIB_FORBIDDEN = {
     "cli": {"struct", "ctypes", "pyxs"},
     "helper": {"click", "pyxs", "rich", "typing", "dataclasses", "enum", "pathlib", "subprocess", "logging", "json"},
 }
-# Floor -> the floors below it that it may stand on; its own is always one of them.
+# Floor -> the floors below that it may import, besides its own.
 MAY_IMPORT = {
     "errors": set(),
     "interrupt": set(),
@@ -84,12 +84,12 @@ def module_of(path: Path) -> str:
 
 
 def imported(name: str, modules: set[str]) -> str | None:
-    """Return the file that an imported name comes from: a module, or the one that defines it."""
+    """Return the module that an imported name is, or is defined in."""
     return name if name in modules else owner if (owner := name.rpartition(".")[0]) in modules else None
 
 
 def test_no_two_files_import_each_other() -> None:
-    """Not by way of others either; imports in functions count, since they only hide such a circle."""
+    """Not through others either; imports in functions count, as they only hide the cycle."""
     paths = {module_of(path): path for path in sources()}
     graph = {
         module: {found for name in imports_of(path) if (found := imported(name, set(paths)))} - {module}

@@ -1,4 +1,4 @@
-"""What a process holds that has confined itself as the save-helper does; needs no Xen."""
+"""What a process still has once it has confined itself as the save-helper does; needs no Xen."""
 
 import os
 import re
@@ -16,7 +16,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabil
 
 
 def confined(code: str, *fds: int, before: str = "", **environment: str) -> str:
-    """Return what a bare Python prints that runs ``code``, with these descriptors inherited."""
+    """Run ``code`` in a bare Python that inherits these descriptors, and return its output."""
     lines = f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); from pyxl_save_helper import confine; {before}\n{code}"
     done = subprocess.run(
         [sys.executable, "-ISc", lines], capture_output=True, text=True, pass_fds=fds, env={**os.environ, **environment},

@@ -1,4 +1,4 @@
-"""ctypes structures have the sizes and offsets of Xen's headers (xen-spec.md 6.1, appendix B), without a Xen."""
+"""The ctypes structures have the sizes and offsets of Xen's headers (xen-spec.md 6.1, appendix B); needs no Xen."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""pyxl.xen.store against a daemon that speaks xenstored's protocol, and one that falls silent."""
+"""pyxl.xen.store with a daemon that speaks xenstored's protocol, and one that stops answering."""
 
 import socket
 import struct
@@ -16,14 +16,14 @@ DIRECTORY, READ, WATCH, UNWATCH, START, END, WRITE, RM, EVENT, ERROR = 1, 2, 4, 
 
 
 class Xenstored(threading.Thread):
-    """Nodes in a dict for one client; ``silent`` stops answering, ``conflicts`` commits fail first."""
+    """Serves nodes in a dict to one client; if ``silent`` it does not answer; the first ``conflicts`` commits fail."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
         self.nodes = {"/a": "1", "/a/b": "2", "/a/c": ""}
         self.silent = False
         self.conflicts = 0
-        self.held: dict[str, str] | None = None  # what a transaction has written
+        self.held: dict[str, str] | None = None  # what the open transaction has written
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -122,7 +122,7 @@ def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_signal_never_leaves_half_a_request(daemon: Xenstored, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One falls in right behind whatever is sent, and the connection is of use all the same."""
+    """A signal comes right after each send, and the connection still works."""
     transport = store._connection.router.connection.transport
     send = transport.send
 

@@ -1,4 +1,4 @@
-"""Who is at work on this host, out of a /proc that was made up, and out of the real one."""
+"""Find the toolstacks of a host in a fake /proc, and in the real one."""
 
 import os
 import subprocess
@@ -69,7 +69,7 @@ def test_an_xl_that_builds_is_told_from_one_that_has_built_and_watches(proc: Pro
     proc.add(40, f"xl {words}", stdout="/var/log/xen/xl-web1.log.1")
     found = proc.look()
     assert found.builder("web2") is None
-    assert found.builder("web1") == Xl(40, words.split()[0], "web1")  # it builds its guest anew when that reboots
+    assert found.builder("web1") == Xl(40, words.split()[0], "web1")  # it builds its guest again when that reboots
     proc.add(41, f"xl {words}", stdout="/dev/pts/0")
     assert proc.look().builder("web2") == Xl(41, words.split()[0], "")
 

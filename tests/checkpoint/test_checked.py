@@ -1,4 +1,4 @@
-"""A checkpoint is checked while it is read: who reads a bad one meets its end, and the reason is told once."""
+"""A checkpoint is checked while it is read: a bad one ends early for its reader, and the reason is reported once."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ from pyxl.formats.stream.trailer import BLOCK
 from tests.formats.stream import streams
 from tests.formats.stream.test_streams import Bytes
 
-#: Some 20 MiB, in records as a save has them.
+#: Some 20 MiB, in records like those of a save.
 MEMORY = b"".join(record.encode(0x01, os.urandom(1 << 20)) for _ in range(20))
 PLAIN = streams.checkpoint(streams.libxc_stream(records=MEMORY), marked=True)
 WHOLE = streams.summed(PLAIN)
@@ -78,7 +78,7 @@ def send(writer: int, data: bytes) -> None:
         with os.fdopen(writer, "wb") as sink:
             sink.write(data)
     except BrokenPipeError:
-        pass  # who reads has seen enough
+        pass  # the reader is done
 
 
 def read_to_the_end(fd: int) -> bytes:
@@ -188,11 +188,11 @@ def test_a_restore_that_is_called_off_meets_the_end(opened: Opened) -> None:
     stream.start()
     os.read(stream.fd, 1000)
     stream.cut()
-    assert len(read_to_the_end(stream.fd)) <= 3 << 20  # what a pipe holds, and a write that was under way
+    assert len(read_to_the_end(stream.fd)) <= 3 << 20  # what the pipe holds, and one write
 
 
 def test_libxl_meets_no_end_before_it_is_at_the_memory(opened: Opened) -> None:
-    """Else its process dies; a pipe has that much to give from the start on."""
+    """An earlier end kills libxl's process; a pipe is read that far before libxl starts."""
     stream = opened(WHOLE)
     stream.start()
     start = b""

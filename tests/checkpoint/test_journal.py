@@ -1,4 +1,4 @@
-"""The journal: a lock while its process lives, a note of what is owed when it has died."""
+"""The journal: a lock while its process lives, a record of what is owed after it has died."""
 
 import fcntl
 import json

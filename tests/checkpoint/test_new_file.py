@@ -1,4 +1,4 @@
-"""A checkpoint file in the making: nothing of it is seen before it is whole."""
+"""A new checkpoint file does not appear under its name before it is whole."""
 
 import errno
 import os

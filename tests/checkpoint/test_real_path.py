@@ -1,4 +1,4 @@
-"""Which links on the way to a checkpoint are followed."""
+"""Which symbolic links in the path of a checkpoint are followed."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def there(tmp_path: Path) -> Iterator[Path]:
 
 
 def walk(path: Path) -> Path:
-    """Return where a walk ends, having seen that the descriptor is of that directory."""
+    """Return the real path; check that the descriptor is of its directory."""
     fd, real = open_directory(path)
     assert os.path.samestat(os.fstat(fd), real.parent.stat())
     os.close(fd)

@@ -1,4 +1,4 @@
-"""Sums of blocks: the same of bytes as they pass, of a file, and of a file that grows meanwhile."""
+"""Sums of blocks: the same for passing bytes, for a file, and for a file that grows meanwhile."""
 
 import contextlib
 import os
@@ -64,7 +64,7 @@ def test_a_file_is_summed_while_another_process_appends_to_it(new_file: NewFile,
     if not os.fork():
         for at in range(100, len(DATA), piece):
             os.write(stream.fd, DATA[at : at + piece])
-            time.sleep(0.001)  # lets the reader come between
+            time.sleep(0.001)  # lets the reader run in between
         os._exit(0)
     os.wait()
     assert (stream.finish(), stream.size()) == (SUMS, len(DATA))
@@ -200,4 +200,4 @@ def test_a_consumer_that_does_not_read_cannot_hold_up_the_undo(
     stream.close()
     os.close(reader)
     with contextlib.suppress(BrokenPipeError):
-        stream.finish()  # waits for the thread, which may have been about to write or not
+        stream.finish()  # waits for the thread, which may fail in a write

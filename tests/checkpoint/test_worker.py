@@ -1,4 +1,4 @@
-"""A call that blocks, in a thread of its own."""
+"""A blocking call in a thread of its own."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""A guest's device model behind each of its drivers, with a fake qemu at the end of both."""
+"""A guest's device model behind each driver, with a fake qemu at the end of both."""
 
 import socket
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ ROOT = paths.device_model(7, 0)
 
 
 class Guest:
-    """Domain 7 with its qemu, and what its driver leaves where."""
+    """Domain 7 with its qemu, and what its driver leaves behind."""
 
     def __init__(self, directory: Path, qemu: Qemu, store: FakeStore) -> None:
         self.directory = directory
@@ -30,11 +30,11 @@ class Guest:
         return model
 
     def asked(self) -> list[str]:
-        """What qemu was asked to do, without the sessions' own overhead."""
+        """Return the commands that qemu got, without those that every session sends."""
         return [name for name in self.qemu.commands if name not in ("qmp_capabilities", "add-fd", "remove-fd")]
 
     def left_behind(self) -> list[str]:
-        """The files and keys that only a command in progress may have."""
+        """Return the files and keys that may exist only during a command."""
         files = [path.name for path in self.directory.iterdir() if path.name in ("lock", "qemu-save")]
         return files + [key for key in ("command", "error", "size", "logdirty/cmd", "logdirty/ret") if f"{ROOT}/{key}" in self.store.nodes]
 
@@ -61,7 +61,7 @@ def over_qmp(directory: Path) -> Guest:
 
 @pytest.fixture
 def over_xenstore(directory: Path) -> Guest:
-    """The real pyxl-qemu-dm, which looks at the keys whenever its driver waits."""
+    """The real pyxl-qemu-dm, which looks at its keys each time the driver waits."""
     ours, theirs = socket.socketpair()
     qemu = Qemu(client=theirs)
     qemu.start()
@@ -72,7 +72,7 @@ def over_xenstore(directory: Path) -> Guest:
     def look() -> None:
         try:
             front.look()
-        except ConnectionError:  # as its main loop does when qemu has gone
+        except ConnectionError:  # its main loop ends here too, when qemu is gone
             store.on_wait = lambda: None
 
     store.on_wait = look

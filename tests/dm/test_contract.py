@@ -1,4 +1,4 @@
-"""What every driver of a device model does, whichever way it reaches it."""
+"""What both drivers of a device model do, over QMP and over xenstore."""
 
 import pytest
 

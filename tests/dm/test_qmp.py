@@ -1,4 +1,4 @@
-"""What is QMP's own: the socket, its lock, and which driver a domain gets."""
+"""QMP: the socket, its lock, and which driver a domain gets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is the xenstore protocol's own: a device model that answers late, twice, wrongly, or not at all."""
+"""The xenstore protocol: a device model that answers late, twice, wrongly, or not at all."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ COMMAND, STATE_KEY = f"{ROOT}/command", f"{ROOT}/state"
 
 
 class Faulty:
-    """A device model that does its next deed whenever its driver waits."""
+    """A device model that takes its next step each time its driver waits."""
 
     def __init__(self, directory: Path) -> None:
         self.store = FakeStore({**web1(), paths.device_model_control(7, 0): "xenstore", STATE_KEY: "running"})
@@ -65,7 +65,7 @@ def test_a_command_that_is_not_taken_is_withdrawn(faulty: Faulty) -> None:
     model = faulty.model()
     with pytest.raises(DeviceModelError, match="save: it did not take the command within 0 s; its log ends: first"):
         model.stop_and_save()
-    model.resume()  # nothing was begun: nothing to go on with
+    model.resume()  # nothing was begun, so nothing to continue
     assert faulty.store.nodes[STATE_KEY] == "running"
 
 
@@ -74,7 +74,7 @@ def test_a_command_that_is_taken_and_not_answered_is_followed_by_continue(faulty
     model = faulty.model()
     with pytest.raises(DeviceModelError, match='it took the command, but was still "running" after'):
         model.stop_and_save()
-    # Late, the answer comes; the driver waits for what follows it.
+    # The answer comes late; the driver waits for what follows it.
     faulty.does(faulty.writes(STATE), faulty.says("paused"), faulty.file.unlink, faulty.takes, faulty.says("running"))
     model.resume()
     assert faulty.store.nodes[STATE_KEY] == "running"

@@ -1,4 +1,4 @@
-"""Journals of the chains under test go to a directory of the test's own, and nobody waits for another's destroy."""
+"""Keep the journals of these tests in a temporary directory, and wait only briefly for another's destroy."""
 
 from pathlib import Path
 

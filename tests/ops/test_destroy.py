@@ -1,4 +1,4 @@
-"""A destroy beside another one: what libxl fails with then cannot be provoked at will on the lab."""
+"""Two destroys at once: libxl's failure in that case cannot be caused at will on the lab."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The monitor: what it does for each way a guest can end, and that a suspend is none."""
+"""The monitor: what it does for each way a guest can end; a suspend is not an end."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def heal(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 class Guest:
-    """A monitored guest; ``script`` is what happens to it each time that the monitor waits."""
+    """A monitored guest; each wait of the monitor takes the next event from ``script``."""
 
     def __init__(self, *script: object, **config: str) -> None:
         self.calls: list[str] = []
@@ -43,7 +43,7 @@ class Guest:
         self.script = list(script)
 
     def happen(self) -> None:
-        """The newest domain shuts down, runs on (None), or goes away; or something else happens."""
+        """Shut down the newest domain, let it run (None), let it go away, or call the event."""
         event = self.script.pop(0)
         domid = max(self.xen.all)
         if event == "gone":
@@ -160,7 +160,7 @@ def test_watchdog_and_unknown_reasons_have_their_own_key() -> None:
 
 
 class Healing:
-    """What `heal` does for a guest of which ``findings`` are found."""
+    """Runs `heal` for a guest with these ``findings``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
         self.said: list[str] = []

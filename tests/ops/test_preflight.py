@@ -1,4 +1,4 @@
-"""What keeps a domain from being built: its name, its disks, the processor that its guest has seen."""
+"""Reasons not to build a domain: its name, its disks, the processor that its guest has seen."""
 
 import json
 from pathlib import Path

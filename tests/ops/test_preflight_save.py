@@ -1,4 +1,4 @@
-"""Every refusal of a save: what it says, its remedy, and that nothing was touched."""
+"""Every refusal of a save: its message, its remedy, and that nothing was touched."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_pv_drivers_that_would_not_suspend(
     with pytest.raises(PyxlError, match=said) as caught:
         remarks(store, tmp_path / "x")
     assert remedy in caught.value.hint
-    assert remarks(store, tmp_path / "x", pv_drivers=False) == []  # it is suspended by hypercall, whatever stands there
+    assert remarks(store, tmp_path / "x", pv_drivers=False) == []  # a hypercall suspends it, whatever xenstore says
 
 
 def test_a_doubt_is_a_remark(store: FakeStore, tmp_path: Path) -> None:

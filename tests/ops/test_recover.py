@@ -1,4 +1,4 @@
-"""Recovery: each thing that a dead toolstack leaves is found and put right, and nothing else is touched."""
+"""Recovery finds and puts right each thing that a dead toolstack leaves, and touches nothing else."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class World:
         return [put_right(finding, named) for finding in self.find()]
 
     def died(self, phase: str, **facts: Any) -> Path:
-        """Leave the journal of an operation that died in ``phase``; its pid stands for one that has ended."""
+        """Leave the journal of an operation that died in ``phase``."""
         entry = {"operation": "save", "uuid": UUID, "name": "web1", "pid": os.getpid(), "since": 1, "phase": phase,
                  "domid": 7, "target": str(self.directory / "web1"), **facts}  # fmt: skip
         path = self.library / "pyxl" / UUID
@@ -74,14 +74,14 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def helper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with a save-helper's words, on domain 7."""
+    """A process with a save-helper's command line, for domain 7."""
     program = tmp_path / "pyxl-save-helper"
     program.write_text("import time\nprint(flush=True)\ntime.sleep(60)\n")
     words = [sys.executable, str(program), "--save-domain", "8", "-1", "7", "0", "136", "0"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    reaper = threading.Thread(target=process.wait)  # as init does with an orphan
+    reaper = threading.Thread(target=process.wait)  # reaps it, as init does an orphan
     reaper.start()
     yield process
     process.kill()
@@ -93,7 +93,7 @@ def test_nothing_to_do_on_a_host_where_nothing_died(world: World) -> None:
     assert world.find() == []
 
 
-# Operations of pyxl that died.
+# Dead operations of pyxl.
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if Owed.GUEST in phase.owes])
@@ -244,7 +244,7 @@ def test_a_save_whose_file_is_whole_is_brought_to_its_end(world: World, after: s
 
 
 def test_a_domain_that_the_save_has_paused_is_not_paused_again(world: World) -> None:
-    """Xen counts: it would take two to unpause it."""
+    """Xen counts pauses: it would then take two unpauses."""
     checkpoint(world)
     world.suspend()
     world.xen.all[7] = world.xen.all[7]._replace(paused=True)
@@ -319,7 +319,7 @@ def test_an_operation_that_is_running_is_left_alone(world: World) -> None:
         assert world.find() == []
 
 
-# What others left.
+# Leftovers of other toolstacks.
 
 
 def test_a_guest_that_nobody_saves_is_resumed(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Restore and create: what is refused before anything is built, and what is undone afterwards."""
+"""Restore and create: what they refuse before they build anything, and what they undo afterwards."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def no_dm(domain: DomainInfo, store: Store) -> None:
 
 
 class Impatient(Report):
-    """A user who interrupts a restore as soon as it shows itself."""
+    """A user who interrupts a restore at its first progress."""
 
     interval = 0.01
 
@@ -126,7 +126,7 @@ def test_name_taken(xen: FakeXen, calls: list[str], file: Path) -> None:
 
 
 def test_a_guest_that_runs_under_another_name(xen: FakeXen, calls: list[str], file: Path) -> None:
-    """Were it built, and that failed, the other one would be destroyed with it."""
+    """If it were built, and that failed, the undo would destroy the running one."""
     xen.all[7] = running()
     with pytest.raises(OperationError, match=rf'preflight: domain 7 "other" is this guest: it has its uuid, {UUID}'):
         run(xen, FakeStore({**web1(), paths.name(7): "other"}), file)
@@ -217,7 +217,7 @@ def test_a_file_of_xl_s_is_restored_with_a_remark(xen: FakeXen, file: Path) -> N
 def test_a_guest_whose_memory_is_not_what_was_saved_never_runs(
     xen: FakeXen, calls: list[str], tmp_path: Path, size: int
 ) -> None:
-    """In the block of the config it is found before anything is built, in a later one before the guest runs."""
+    """A bad block with the config is found before anything is built, a later one before the guest runs."""
     plain = streams.checkpoint(streams.libxc_stream(records=record.encode(0x8000_0001, bytes(size))), marked=True)
     data = bytearray(streams.summed(plain))
     data[len(plain) - 20] ^= 1
@@ -236,7 +236,7 @@ def test_libxl_is_not_called_off_before_it_is_at_the_memory(
     read: list[bytes] = []
 
     def restore(config_json: str, fd: int, helper: str) -> int:
-        """A libxl that only begins to read once it was to give up."""
+        """A libxl that begins to read only after it was told to give up."""
         FakeXen.restore(xen, config_json, fd, helper)
         assert refused.wait(10)
         read.extend(os.read(fd, length) for length in (16, 8, 1 << 20))
@@ -263,7 +263,7 @@ def test_a_helper_that_stands_still_is_ended(
     ended = threading.Event()
 
     def restore(config_json: str, fd: int, helper: str) -> int:
-        """A libxl that waits for its helper, whatever its stream says."""
+        """A libxl that waits for its helper even after the stream has ended."""
         FakeXen.restore(xen, config_json, fd, helper)
         os.lseek(fd, 1000, os.SEEK_CUR)
         assert ended.wait(10)

@@ -1,4 +1,4 @@
-"""A restore that meets a legacy checkpoint: converted by a process of its own, with the real one here."""
+"""Restore of a legacy checkpoint, with the real converter in its own process."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ TRADITIONAL = made.file(Hvm(state=made.TRADITIONAL_STATE).encode(), streams.CONF
 
 
 class ReadingXen(FakeXen):
-    """A hypervisor whose libxl reads the stream: all of it, or as many bytes as ``gives_up_after``."""
+    """A hypervisor whose libxl reads all of the stream, or gives up after ``gives_up_after`` bytes."""
 
     gives_up_after: int | None = None
 
@@ -41,7 +41,7 @@ class ReadingXen(FakeXen):
             if self.gives_up_after is not None and len(self.read) > self.gives_up_after:
                 raise XenError("libxl_domain_create_restore", detail="out of memory")
             if self.read.endswith(bytes(8)) and len(self.read) == len(converted(GUEST.encode())):
-                return 8  # as libxl, which reads nothing behind END
+                return 8  # like libxl, which reads nothing behind END
         raise XenError("libxl_domain_create_restore", detail="failed")
 
 
@@ -51,7 +51,7 @@ def calls() -> list[str]:
 
 
 def children() -> set[str]:
-    """Return the pids of this process's children; the dead ones too, until they are waited for."""
+    """Return the pids of this process's children, zombies too."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -139,7 +139,7 @@ def test_of_a_checkpoint_of_today_no_device_state_is_skipped(xen: ReadingXen, ca
 
 
 def from_pipe(xen: ReadingXen, data: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Restored:
-    """Restore from standard input, a pipe that somebody else writes to."""
+    """Restore from a pipe as standard input; another process writes to it."""
     path = tmp_path / "sent"
     path.write_bytes(data)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as sender:
@@ -184,7 +184,7 @@ def test_a_bad_pipe_s_guest_never_runs(
 
 
 def test_a_libxl_that_gives_up_says_why_itself(xen: ReadingXen, calls: list[str], file: Path) -> None:
-    """The converter is in mid-stream then: it is ended, and has nothing to say."""
+    """The converter is then ended in mid-stream, and reports nothing."""
     xen.gives_up_after = 100
     with pytest.raises(OperationError, match=r"build: libxl_domain_create_restore: out of memory; domain 8 destroyed$"):
         run(xen, file)
@@ -194,7 +194,7 @@ def test_a_libxl_that_gives_up_says_why_itself(xen: ReadingXen, calls: list[str]
 def test_an_interrupt_ends_the_converter_and_the_half_built_domain(
     xen: ReadingXen, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever writes to the pipe says no more: libxl waits, and so does the converter."""
+    """The pipe's writer stalls, so both libxl and the converter wait."""
     reader, writer = os.pipe()
     os.write(writer, OLD[:9000])
     monkeypatch.setattr("pyxl.ops.checkpoint.STDIN", reader)

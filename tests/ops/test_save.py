@@ -1,4 +1,4 @@
-"""The save chain: the order of everything, and what every failure leaves behind."""
+"""Save: the order of its steps, and what each failure leaves behind."""
 
 import json
 import os
@@ -28,7 +28,7 @@ HELPER = Path(__file__).parent.parent / "fakes" / "save_helper.py"
 
 
 class World:
-    """One guest, and everything that a save touches."""
+    """One guest, and all that a save touches."""
 
     def __init__(self, directory: Path) -> None:
         self.calls: list[str] = []
@@ -200,7 +200,7 @@ def test_interrupt_resumes_the_guest(world: World) -> None:
 
 
 def test_a_guest_that_takes_the_request_before_the_interrupt_is_waited_for(world: World) -> None:
-    """It suspends in any case, and nobody but a monitor would resume it afterwards."""
+    """It suspends in any case, and without the wait nobody but a monitor would resume it."""
 
     def take() -> None:
         world.store.write(paths.control_shutdown(7), "")
@@ -307,7 +307,7 @@ def test_what_is_owed_is_undone_in_one_order(phase: Phase) -> None:
 
 
 def test_a_pipe_gets_the_same_bytes(world: World) -> None:
-    """And nothing is journalled of files, since there are none to be removed."""
+    """Its journal names no file, as there is none to remove."""
     world.save(After.RESUME)
     ends = os.pipe()
     got: list[bytes] = []
@@ -332,7 +332,7 @@ def test_a_pipe_that_nobody_reads_leaves_the_guest_running(world: World) -> None
 
 
 def test_a_name_that_the_disk_does_not_confirm_keeps_the_guest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is there, and so is the guest: nobody may take its name for safe."""
+    """The file is there, but a crash may lose its name: so the guest must stay."""
     sync = os.fsync
 
     def fail_on_its_directory(fd: int) -> None:

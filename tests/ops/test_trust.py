@@ -1,4 +1,4 @@
-"""What a checkpoint's config may have the host do, and what is said of it."""
+"""What a checkpoint's config can make the host do, and the warnings about it."""
 
 import json
 import os
