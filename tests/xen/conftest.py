@@ -92,6 +92,20 @@ class Dom0:
             assert result.status == 0, f"{command}: status {result.status}\n{result.stdout}\n{result.stderr}"
         return result
 
+    def refused_each(self, lanes: list[list[str]]) -> dict[str, str]:
+        """Run pyxl with each argument line, which it has to refuse; see refused.  Returns what it said to each.
+
+        The lines of a lane run one after the other, the lanes side by side: dom0 has two processors.
+        """
+        seconds = 60
+        commands = [[f"pyxl {arguments}" for arguments in lane] for lane in lanes]
+        answers = self.link.ask("lanes", seconds * max(map(len, lanes)), lanes=commands, seconds=seconds)["results"]
+        return {
+            arguments: refusal(arguments, Result(**answer))
+            for lane, found in zip(lanes, answers, strict=True)
+            for arguments, answer in zip(lane, found, strict=True)
+        }
+
     def put(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file, with its directory."""
         self.link.ask("put", path=path, data=base64.b64encode(data).decode(), mode=mode)
@@ -104,14 +118,7 @@ class Dom0:
 
         What a checkpoint names of its host is said before, and is no reason.
         """
-        result = self.pyxl(arguments, check=False)
-        said = result.stderr.strip()
-        assert result.status != 0, f"pyxl {arguments} went through: {result.stdout}"
-        assert "Traceback" not in said
-        lines = said.splitlines()
-        reasons = [line for line in lines if not line.startswith((" ", "pyxl: the checkpoint ")) and not line.endswith("…")]
-        assert len(reasons) == 1, said
-        return said
+        return refusal(f"pyxl {arguments}", self.pyxl(arguments, check=False))
 
     def wake(self, name: str) -> Tick:
         """Unpause a guest of the snapshot; a guest that does not come to life before we touched it is a lost lab."""
@@ -193,6 +200,17 @@ class Dom0:
         """Return what lies in /var/lib/xen and the checkpoints' place that should not."""
         line = f"{LEFT_BEHIND}; cd {PLACE}; find . -name '.*.new'; pgrep -fa '[p]yxl-save-helper' || true"
         return [found for found in self.run(line).stdout.splitlines() if found]
+
+
+def refusal(command: str, result: Result) -> str:
+    """Return what a command said that was to refuse."""
+    said = result.stderr.strip()
+    assert result.status != 0, f"{command} went through: {result.stdout}"
+    assert "Traceback" not in said
+    lines = said.splitlines()
+    reasons = [line for line in lines if not line.startswith((" ", "pyxl: the checkpoint ")) and not line.endswith("…")]
+    assert len(reasons) == 1, said
+    return said
 
 
 def parse_tick(line: str) -> Tick:

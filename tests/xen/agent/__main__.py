@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ class Agent:
                 process.wait()
                 return {"error": f"not done after {seconds:.0f} s: {command}"}
             return {"status": status, "stdout": _text(out), "stderr": _text(err)}
+
+    def lanes(self, lanes: list[list[str]], seconds: float) -> Answer:
+        """Run lines of bash, those of a lane one after the other, the lanes side by side."""
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            run = pool.map(lambda lane: [self.run(command, seconds) for command in lane], lanes)
+            return {"results": list(run)}
 
     def put(self, path: str, data: str, mode: int) -> Answer:
         """Write a file, of ``data`` in base64, with its directory."""

@@ -103,12 +103,12 @@ def test_one_guest_s_life(dom0: Dom0, control: str) -> None:
     assert dom0.run("pgrep -f '[p]yxl-qemu-dm -xen-domid' || true").stdout == ""
 
     other = {"qmp": "xenstore", "xenstore": "qmp"}[control]
-    for driver in ("as it was", other):
-        dom0.pyxl(f"restore {'' if driver == 'as it was' else '--dm-control ' + driver} {FILE}")
-        assert announced(dom0, WHOLE) == ((control if driver == "as it was" else driver) == "xenstore")
+    for driver, end in (("", f"save {WHOLE} {FILE}"), (other, f"destroy {WHOLE}")):
+        dom0.pyxl(f"restore {driver and '--dm-control ' + driver} {FILE}")
+        assert announced(dom0, WHOLE) == ((driver or control) == "xenstore")
         went_on(before, dom0.tick(WHOLE))
         assert dom0.ask(WHOLE, "^read /mnt/a/before", "read /mnt/a/before").endswith(" one")
-        dom0.pyxl(f"save {WHOLE} {FILE}")
+        dom0.pyxl(end)
     assert dom0.left_behind() == []
 
 

@@ -1,6 +1,7 @@
 """Bad input on a real host: one clear line, status not 0, nothing built, nothing left.  Faults are in faults/."""
 
 import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -28,63 +29,84 @@ def host(with_file: Dom0) -> Iterator[Dom0]:
     assert with_file.left_behind() == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ("save nosuch /root/x", 'pyxl: there is no domain "nosuch"'),
-        ("save 4711 /root/x", 'pyxl: there is no domain "4711"'),
-        ("save 0 /root/x", "pyxl: domain 0 is this host's control domain"),
-        ("save big /no/such/place/x", 'pyxl: save \\d+ "big": preflight: there is no directory /no/such/place'),
-        ("save big /root", 'pyxl: save \\d+ "big": preflight: /root is a directory'),
-        ("save big /dev/shm/x/", 'pyxl: save \\d+ "big": preflight: '),
-        ("save big /root/x", 'pyxl: save \\d+ "big": preflight: the domain is paused'),
-        ("restore /no/such/file", "pyxl: restore /no/such/file: open file: No such file or directory"),
-        ("restore /etc/passwd", "pyxl: restore /etc/passwd: check file: not a checkpoint"),
-        ("restore /root", "pyxl: restore /root: check file: "),
-        (f"restore {FILE}.taken", 'preflight: a domain named "tick" exists already'),
-        (f"restore /no.cfg {FILE}.free", "pyxl: /no.cfg: No such file or directory"),
-        ("create /no.cfg", "pyxl: /no.cfg: No such file or directory"),
-        ("create", "pyxl create: create needs a config file"),
-        ("destroy nosuch", 'pyxl: there is no domain "nosuch"'),
-        ("domid nosuch", 'pyxl: there is no domain "nosuch"'),
-        ("domname 4711", 'pyxl: there is no domain "4711"'),
-        ("destroy 0", "pyxl: domain 0 is this host's control domain"),
-    ],
-)
-def test_one_clear_line(host: Dom0, arguments: str, said: str) -> None:
-    text = host.refused(arguments)
-    assert re.search(said, text), text
+#: What is asked of pyxl, and what it says.
+CASES = [
+    ("save nosuch /root/x", 'pyxl: there is no domain "nosuch"'),
+    ("save 4711 /root/x", 'pyxl: there is no domain "4711"'),
+    ("save 0 /root/x", "pyxl: domain 0 is this host's control domain"),
+    ("save big /no/such/place/x", 'pyxl: save \\d+ "big": preflight: there is no directory /no/such/place'),
+    ("save big /root", 'pyxl: save \\d+ "big": preflight: /root is a directory'),
+    ("save big /dev/shm/x/", 'pyxl: save \\d+ "big": preflight: '),
+    ("save big /root/x", 'pyxl: save \\d+ "big": preflight: the domain is paused'),
+    ("restore /no/such/file", "pyxl: restore /no/such/file: open file: No such file or directory"),
+    ("restore /etc/passwd", "pyxl: restore /etc/passwd: check file: not a checkpoint"),
+    ("restore /root", "pyxl: restore /root: check file: "),
+    (f"restore {FILE}.taken", 'preflight: a domain named "tick" exists already'),
+    (f"restore /no.cfg {FILE}.free", "pyxl: /no.cfg: No such file or directory"),
+    ("create /no.cfg", "pyxl: /no.cfg: No such file or directory"),
+    ("create", "pyxl create: create needs a config file"),
+    ("destroy nosuch", 'pyxl: there is no domain "nosuch"'),
+    ("domid nosuch", 'pyxl: there is no domain "nosuch"'),
+    ("domname 4711", 'pyxl: there is no domain "4711"'),
+    ("destroy 0", "pyxl: domain 0 is this host's control domain"),
+    (f"restore {FILE}.flag", r"check file: unknown mandatory flags 0x4 \(at byte 36\)"),
+]
+#: Lengths that a whole checkpoint is cut to.
+CUTS = ["0", "40", "1000", "$((size / 2))", "$((size - 8))"]
+#: Lines at the end of a good config.
+CONFIGS = [
+    ("memory = = 1", r"/root/x-\d.cfg:\d+:10: "),
+    ("memroy = 128", r'/root/x-\d.cfg:\d+: unknown option "memroy"'),
+    ('memory = "lots"', r"/root/x-\d.cfg:\d+: "),
+    ('disk = ["/no/disk.raw,raw,hda,w"]', r'create "web1": preflight: disk hda is missing: /no/disk.raw'),
+    ('kernel = "/no/vmlinuz"', r'create "web1": preflight: kernel is missing: /no/vmlinuz'),
+    ("memory = 100000", r'create "web1": preflight: the guest needs \d+ MiB of memory, Xen has \d+ MiB free'),
+    ('name = "big"', r'create "big": preflight: a domain named "big" exists already'),
+]
 
 
-@pytest.mark.parametrize("length", ["0", "40", "1000", "$(($(stat -c %s {file}) / 2))", "$(($(stat -c %s {file}) - 8))"])
-def test_truncated_files(host: Dom0, length: str) -> None:
-    host.run(f"head -c {length.format(file=FILE + '.free')} {FILE}.free > {FILE}.cut")
-    said = host.refused(f"restore {FILE}.cut")
-    assert f"pyxl: restore {FILE}.cut: check file: file ends" in said
-    assert "too early (at byte" in said
+@pytest.fixture(scope="module")
+def said(with_file: Dom0) -> dict[str, str]:
+    """What pyxl said to each case; nothing was built, and nothing is left."""
+    before = with_file.domains()
+    prepare = [
+        f"cp {FILE}.free {FILE}.flag; printf '\\x07' | dd of={FILE}.flag bs=1 seek=36 conv=notrunc 2>/dev/null",
+        f"size=$(stat -c %s {FILE}.free)",
+        *(f"head -c {length} {FILE}.free > {FILE}.cut-{number}" for number, length in enumerate(CUTS)),
+        *(f"(sed 's/\"tick\"/\"web1\"/' /etc/xen/lab/tick.cfg; echo {shlex.quote(line)}) > /root/x-{number}.cfg"
+          for number, (line, _) in enumerate(CONFIGS)),
+    ]  # fmt: skip
+    with_file.run("; ".join(prepare))
+    arguments = [
+        *(arguments for arguments, _ in CASES),
+        *(f"restore {FILE}.cut-{number}" for number in range(len(CUTS))),
+        *(f"create /root/x-{number}.cfg" for number in range(len(CONFIGS))),
+    ]
+    # Two saves of one guest would meet.
+    saves, others = ([each for each in arguments if each.startswith("save big") is is_one] for is_one in (True, False))
+    half = (len(others) - len(saves)) // 2
+    answers = with_file.refused_each([saves + others[:half], others[half:]])
+    assert with_file.domains() == before
+    assert with_file.left_behind() == []
+    return answers
 
 
-def test_unknown_mandatory_flag(host: Dom0) -> None:
-    host.run(f"cp {FILE}.free {FILE}.flag; printf '\\x07' | dd of={FILE}.flag bs=1 seek=36 conv=notrunc 2>/dev/null")
-    assert "check file: unknown mandatory flags 0x4 (at byte 36)" in host.refused(f"restore {FILE}.flag")
+@pytest.mark.parametrize(("arguments", "expected"), CASES)
+def test_one_clear_line(said: dict[str, str], arguments: str, expected: str) -> None:
+    assert re.search(expected, said[arguments]), said[arguments]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ("echo 'memory = = 1'", r"/root/x.cfg:\d+:10: "),
-        ("echo 'memroy = 128'", r'/root/x.cfg:\d+: unknown option "memroy"'),
-        ("echo 'memory = \"lots\"'", r"/root/x.cfg:\d+: "),
-        ("echo 'disk = [\"/no/disk.raw,raw,hda,w\"]'", r'create "web1": preflight: disk hda is missing: /no/disk.raw'),
-        ("echo 'kernel = \"/no/vmlinuz\"'", r'create "web1": preflight: kernel is missing: /no/vmlinuz'),
-        ("echo 'memory = 100000'", r'create "web1": preflight: the guest needs \d+ MiB of memory, Xen has \d+ MiB free'),
-        ("echo 'name = \"big\"'", r'create "big": preflight: a domain named "big" exists already'),
-    ],
-)
-def test_bad_configs(host: Dom0, change: str, said: str) -> None:
-    host.run(f"(sed 's/\"tick\"/\"web1\"/' /etc/xen/lab/tick.cfg; {change}) > /root/x.cfg")
-    text = host.refused("create /root/x.cfg")
-    assert re.search(said, text), text
+@pytest.mark.parametrize("number", range(len(CUTS)), ids=CUTS)
+def test_truncated_files(said: dict[str, str], number: int) -> None:
+    text = said[f"restore {FILE}.cut-{number}"]
+    assert f"pyxl: restore {FILE}.cut-{number}: check file: file ends" in text
+    assert "too early (at byte" in text
+
+
+@pytest.mark.parametrize(("number", "expected"), [(number, expected) for number, (_, expected) in enumerate(CONFIGS)])
+def test_bad_configs(said: dict[str, str], number: int, expected: str) -> None:
+    text = said[f"create /root/x-{number}.cfg"]
+    assert re.search(expected, text), text
 
 
 def test_a_guest_that_qemu_refuses_is_not_left_half_built(host: Dom0) -> None:
@@ -103,6 +125,14 @@ def test_not_root(host: Dom0) -> None:
     assert result.stderr.splitlines()[0] == "pyxl: list needs root: only root may talk to the hypervisor"
 
 
+def test_a_full_disk_is_seen_before_the_guest_is_touched(dom0: Dom0) -> None:
+    before = dom0.wake("tick")
+    dom0.run("mkdir -p /root/small && mount -t tmpfs -o size=64m tmpfs /root/small && echo old > /root/small/checkpoint")
+    assert "/root/small has 63 MiB free, the checkpoint needs up to" in dom0.refused("save tick /root/small/checkpoint")
+    assert dom0.run("cat /root/small/checkpoint; ls -A /root/small").stdout.split() == ["old", "checkpoint"]
+    assert dom0.tick("tick").hash == before.hash
+
+
 def test_missing_disk_at_a_restore(dom0: Dom0) -> None:
     dom0.wake("disk")
     dom0.pyxl(f"save disk {FILE}")
@@ -110,11 +140,3 @@ def test_missing_disk_at_a_restore(dom0: Dom0) -> None:
     assert "preflight: disk hdb is missing: /var/lib/pyxl-lab/disk-hdb.qcow2" in dom0.refused(f"restore {FILE}")
     assert "disk" not in dom0.domains()
     dom0.run("mv /var/lib/pyxl-lab/away /var/lib/pyxl-lab/disk-hdb.qcow2")
-
-
-def test_a_full_disk_is_seen_before_the_guest_is_touched(dom0: Dom0) -> None:
-    before = dom0.wake("tick")
-    dom0.run("mkdir -p /root/small && mount -t tmpfs -o size=64m tmpfs /root/small && echo old > /root/small/checkpoint")
-    assert "/root/small has 63 MiB free, the checkpoint needs up to" in dom0.refused("save tick /root/small/checkpoint")
-    assert dom0.run("cat /root/small/checkpoint; ls -A /root/small").stdout.split() == ["old", "checkpoint"]
-    assert dom0.tick("tick").hash == before.hash
