@@ -10,8 +10,11 @@ import tty
 from tests.xen.agent.host import Store
 
 TICK = r"^tick \d+ hash [0-9a-f]{32} up [0-9.]+ dirty \d+$"
-#: Seconds after which a guest that does not answer is asked again: it may only just have begun to hear.
-ASK_SECONDS = 1.0
+#: Seconds after which a guest that does not answer is asked again: one that boots, or was only just resumed, drops what
+#: is said to it.  Twice as long each time, up to the last: one that is slow must not be asked without end.
+ASK_SECONDS, LAST_ASK_SECONDS = 1.0, 8.0
+#: Seconds for a guest to hear, before it is sent what nobody answers.
+SEND_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 
 
@@ -31,13 +34,16 @@ class Consoles:
 
         :raise Nothing: it does not within ``seconds``.
         """
-        end = time.monotonic() + seconds
+        end, patience = time.monotonic() + seconds, ASK_SECONDS
         while True:
+            asked = time.monotonic()
             try:
-                return self.ask(name, TICK, "tick", min(ASK_SECONDS, end - time.monotonic()))
+                return self.ask(name, TICK, "tick", min(patience, end - asked))
             except Nothing:
                 if time.monotonic() >= end:
                     raise
+                if time.monotonic() >= asked + patience:
+                    patience = min(2 * patience, LAST_ASK_SECONDS)
                 time.sleep(_POLL_SECONDS)
 
     def ask(self, name: str, pattern: str, words: str, seconds: float) -> str:
@@ -56,7 +62,11 @@ class Consoles:
             raise Nothing(f"guest {name}: {error}") from None
 
     def send(self, name: str, words: str) -> None:
-        """Give the guest a command line that it may not live to answer."""
+        """Give the guest a command line that it may not live to answer, once it has answered to another.
+
+        :raise Nothing: it does not answer.
+        """
+        self.tick(name, SEND_SECONDS)
         self._console(name).say(words)
 
     def close(self) -> None:
