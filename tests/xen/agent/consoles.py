@@ -13,8 +13,8 @@ TICK = r"^tick \d+ hash [0-9a-f]{32} up [0-9.]+ dirty \d+$"
 #: Seconds after which a guest that does not answer is asked again: one that boots, or was only just resumed, drops what
 #: is said to it.  Twice as long each time, up to the last: one that is slow must not be asked without end.
 ASK_SECONDS, LAST_ASK_SECONDS = 1.0, 8.0
-#: Seconds for a guest to hear, before it is sent what nobody answers.
-SEND_SECONDS = 30.0
+#: Seconds for a guest to answer a tick, before it is given what is said only once.
+HEAR_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 
 
@@ -38,7 +38,7 @@ class Consoles:
         while True:
             asked = time.monotonic()
             try:
-                return self.ask(name, TICK, "tick", min(patience, end - asked))
+                return self._ask(name, TICK, "tick", min(patience, end - asked))
             except Nothing:
                 if time.monotonic() >= end:
                     raise
@@ -47,10 +47,28 @@ class Consoles:
                 time.sleep(_POLL_SECONDS)
 
     def ask(self, name: str, pattern: str, words: str, seconds: float) -> str:
-        """Give the guest a command line, and return the first line behind it that matches.
+        """Give a guest that hears a command line, and return the first line behind it that matches.
 
         :raise Nothing: none comes within ``seconds``.
         """
+        self.tick(name, HEAR_SECONDS)
+        return self._ask(name, pattern, words, seconds)
+
+    def send(self, name: str, words: str) -> None:
+        """Give the guest a command line that it may not live to answer, once it has answered to another.
+
+        :raise Nothing: it does not answer.
+        """
+        self.tick(name, HEAR_SECONDS)
+        self._console(name).say(words)
+
+    def close(self) -> None:
+        """Leave all consoles to others."""
+        for console in self._open.values():
+            os.close(console.fd)
+        self._open = {}
+
+    def _ask(self, name: str, pattern: str, words: str, seconds: float) -> str:
         console = self._console(name)
         try:
             console.say(words)
@@ -60,20 +78,6 @@ class Consoles:
             raise Nothing(f"guest {name}: its console went away ({error.strerror})") from None
         except Nothing as error:
             raise Nothing(f"guest {name}: {error}") from None
-
-    def send(self, name: str, words: str) -> None:
-        """Give the guest a command line that it may not live to answer, once it has answered to another.
-
-        :raise Nothing: it does not answer.
-        """
-        self.tick(name, SEND_SECONDS)
-        self._console(name).say(words)
-
-    def close(self) -> None:
-        """Leave all consoles to others."""
-        for console in self._open.values():
-            os.close(console.fd)
-        self._open = {}
 
     def _console(self, name: str) -> "_Console":
         domid = self._store.domid(name)
