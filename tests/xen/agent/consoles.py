@@ -1,5 +1,6 @@
 """The serial consoles of guests, each kept open: a device model looks for a new reader only once a second."""
 
+import errno
 import os
 import re
 import select
@@ -116,7 +117,10 @@ class _Console:
         said = b""
         last = ""
         while select.select([self.fd], [], [], max(0.0, end - time.monotonic()))[0]:
-            said += os.read(self.fd, 1 << 16)
+            part = os.read(self.fd, 1 << 16)
+            if not part:
+                raise OSError(errno.EIO, "its device model has ended")
+            said += part
             *lines, said = said.split(b"\n")
             for line in lines:
                 last = line.decode(errors="replace").rstrip("\r")
