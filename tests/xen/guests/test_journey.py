@@ -17,6 +17,8 @@ vga = "none"
 vnc = 0
 on_crash = "preserve"
 """
+#: Makes /root/other.cfg: the guest tick by another name.
+OTHER_CONFIG = "sed 's/name = \"tick\"/name = \"other\"/' /etc/xen/lab/tick.cfg > /root/other.cfg"
 
 
 def went_on(before: Tick, after: Tick) -> None:
@@ -108,6 +110,7 @@ def test_save_c_three_times_then_the_last_file_restores(dom0: Dom0) -> None:
 
 
 def test_save_p_leaves_it_paused_and_restore_p_too(dom0: Dom0) -> None:
+    """And a config that is given to the restore takes the place of the one in the file."""
     before = dom0.wake("tick")
     assert "paused" in dom0.pyxl(f"save -p tick {FILE}").stdout
     assert "--p---" in dom0.pyxl("list tick").stdout
@@ -115,36 +118,24 @@ def test_save_p_leaves_it_paused_and_restore_p_too(dom0: Dom0) -> None:
     went_on(before, dom0.tick("tick"))
     dom0.pyxl("destroy tick")
 
-    assert "paused" in dom0.pyxl(f"restore -p {FILE}").stdout
-    assert "--p---" in dom0.pyxl("list tick").stdout
-    dom0.pyxl("unpause tick")
-    went_on(before, dom0.tick("tick"))
-
-
-def test_save_d_asks_for_the_same_domid(dom0: Dom0) -> None:
-    dom0.wake("tick")
-    domid = dom0.domid("tick")
-    dom0.pyxl(f"save -D tick {FILE}")
-    assert "domain id recently used" in dom0.refused(f"restore {FILE}")
-    dom0.run("rm /var/run/xen/domid-history")  # libxl would free it after a minute
-    dom0.pyxl(f"restore {FILE}")
-    assert dom0.domid("tick") == domid
-
-
-def test_config_given_to_restore_replaces_the_one_in_the_file(dom0: Dom0) -> None:
-    before = dom0.wake("tick")
-    dom0.pyxl(f"save tick {FILE}")
-    dom0.run("sed 's/name = \"tick\"/name = \"other\"/' /etc/xen/lab/tick.cfg > /root/other.cfg")
-    dom0.pyxl(f"restore /root/other.cfg {FILE}")
+    dom0.run(OTHER_CONFIG)
+    assert "paused" in dom0.pyxl(f"restore -p /root/other.cfg {FILE}").stdout
     assert dom0.domid("tick") is None
+    assert "--p---" in dom0.pyxl("list other").stdout
+    dom0.pyxl("unpause other")
     went_on(before, dom0.tick("other"))
 
 
-def test_config_given_to_save_goes_into_the_file(dom0: Dom0) -> None:
+def test_save_d_asks_for_the_same_domid(dom0: Dom0) -> None:
+    """And a config that is given to the save goes into the file."""
     before = dom0.wake("tick")
-    dom0.run("sed 's/name = \"tick\"/name = \"other\"/' /etc/xen/lab/tick.cfg > /root/other.cfg")
-    dom0.pyxl(f"save tick {FILE} /root/other.cfg")
+    domid = dom0.domid("tick")
+    dom0.run(OTHER_CONFIG)
+    dom0.pyxl(f"save -D tick {FILE} /root/other.cfg")
+    assert "domain id recently used" in dom0.refused(f"restore {FILE}")
+    dom0.run("rm /var/run/xen/domid-history")  # a minute later libxl lets it go
     dom0.pyxl(f"restore {FILE}")
+    assert dom0.domid("other") == domid
     went_on(before, dom0.tick("other"))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pyxl.lab.recipe import SAVED_GUEST_FILE
 from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/checkpoint"
@@ -9,9 +10,7 @@ FILE = f"{PLACE}/checkpoint"
 
 def under_our_monitor(dom0: Dom0, after: str) -> int:
     """Put the lab's guest under pyxl's monitor, and return its domid."""
-    dom0.wake("tick")
-    dom0.pyxl(f"save tick {FILE}")
-    dom0.pyxl(f"restore {FILE}")
+    dom0.run(f"xl destroy tick; pyxl restore {SAVED_GUEST_FILE}")
     dom0.tick("tick")
     if after == "save -c":
         dom0.pyxl(f"save -c tick {FILE}")
@@ -49,14 +48,13 @@ def test_panic_obeys_on_crash(dom0: Dom0) -> None:
 
 @pytest.mark.parametrize("option", ["-e", "-F"])
 def test_no_monitor_and_one_in_the_foreground(dom0: Dom0, option: str) -> None:
-    dom0.wake("tick")
-    dom0.pyxl(f"save tick {FILE}")
+    dom0.run("xl destroy tick")
     if option == "-e":
-        dom0.pyxl(f"restore -e {FILE}")
+        dom0.pyxl(f"restore -e {SAVED_GUEST_FILE}")
         assert dom0.run("pgrep -fc '[p]yxl restore' || true").stdout.strip() == "0"
         return
     # In the foreground pyxl ends when its guest does.
-    dom0.run(f"(pyxl restore -F {FILE}; echo ended) > /root/out 2>&1 & sleep 0.1")
+    dom0.run(f"(pyxl restore -F {SAVED_GUEST_FILE}; echo ended) > /root/out 2>&1 & sleep 0.1")
     dom0.run("for i in $(seq 120); do grep -q restored /root/out && exit 0; sleep 0.25; done; cat /root/out; exit 1")
     dom0.tick("tick")
     dom0.send("tick", "poweroff")
