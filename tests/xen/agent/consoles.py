@@ -35,25 +35,15 @@ class Consoles:
 
         :raise Nothing: it does not within ``seconds``.
         """
-        end, patience = time.monotonic() + seconds, ASK_SECONDS
-        while True:
-            asked = time.monotonic()
-            try:
-                return self._ask(name, TICK, "tick", min(patience, end - asked))
-            except Nothing:
-                if time.monotonic() >= end:
-                    raise
-                if time.monotonic() >= asked + patience:
-                    patience = min(2 * patience, LAST_ASK_SECONDS)
-                time.sleep(_POLL_SECONDS)
+        return self._repeat(name, TICK, "tick", seconds, ASK_SECONDS)
 
     def ask(self, name: str, pattern: str, words: str, seconds: float) -> str:
-        """Give a guest that hears a command line, and return the first line behind it that matches.
+        """Give a guest that hears a command line that may be done twice, and return the first line that matches.
 
         :raise Nothing: none comes within ``seconds``.
         """
         self.tick(name, HEAR_SECONDS)
-        return self._ask(name, pattern, words, seconds)
+        return self._repeat(name, pattern, words, seconds, LAST_ASK_SECONDS)
 
     def send(self, name: str, words: str) -> None:
         """Give the guest a command line that it may not live to answer, once it has answered to another.
@@ -69,14 +59,27 @@ class Consoles:
             os.close(console.fd)
         self._open = {}
 
+    def _repeat(self, name: str, pattern: str, words: str, seconds: float, patience: float) -> str:
+        end = time.monotonic() + seconds
+        while True:
+            asked = time.monotonic()
+            try:
+                return self._ask(name, pattern, words, min(patience, end - asked))
+            except Nothing:
+                if time.monotonic() >= end:
+                    raise
+                if time.monotonic() >= asked + patience:
+                    patience = min(2 * patience, LAST_ASK_SECONDS)
+                time.sleep(_POLL_SECONDS)
+
     def _ask(self, name: str, pattern: str, words: str, seconds: float) -> str:
         console = self._console(name)
         try:
             console.say(words)
             return console.matching(pattern, seconds)
-        except OSError as error:
+        except (OSError, termios.error) as error:
             self.close()
-            raise Nothing(f"guest {name}: its console went away ({error.strerror})") from None
+            raise Nothing(f"guest {name}: its console went away ({error})") from None
         except Nothing as error:
             raise Nothing(f"guest {name}: {error}") from None
 
@@ -92,8 +95,8 @@ class Consoles:
         if domid not in self._open:
             try:
                 self._open[domid] = _Console(path)
-            except OSError as error:
-                raise Nothing(f"guest {name}: its console cannot be opened ({error.strerror})") from None
+            except (OSError, termios.error) as error:
+                raise Nothing(f"guest {name}: its console cannot be opened ({error})") from None
         return self._open[domid]
 
 
