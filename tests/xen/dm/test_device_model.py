@@ -119,14 +119,6 @@ def test_log_dirty_on_and_off(dom0: Dom0, control: str) -> None:
     went_on(before, dom0.tick(NAME))
 
 
-def test_a_restore_drives_it_as_it_was_saved(dom0: Dom0, control: str) -> None:
-    before = begin(dom0, control)
-    dom0.pyxl(f"save {NAME} {FILE}")
-    dom0.pyxl(f"restore {FILE}")
-    assert announced(dom0) == (control == "xenstore")
-    went_on(before, dom0.tick(NAME))
-
-
 def test_stock_xl_saves_and_restores_a_guest_under_the_front(dom0: Dom0) -> None:
     before = begin(dom0, "xenstore")
     dom0.run(f"xl save -c {NAME} {FILE}.1")
