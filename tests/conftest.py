@@ -9,10 +9,10 @@ import pytest
 #: row is the wait for it, from an empty cache; the rooms without a lab run meanwhile.
 BUDGET = {
     "tests/xen": 5.0,
-    "tests/xen/dm": 4.0,
-    "tests/xen/faults": 6.0,
-    "tests/xen/files": 2.0,
-    "tests/xen/guests": 5.0,
+    "tests/xen/dm": 7.5,
+    "tests/xen/faults": 7.5,
+    "tests/xen/files": 3.0,
+    "tests/xen/guests": 10.0,
     "tests/xen/host": 5.0,
 }
 REST, REST_MINUTES = "without a lab", 2.0
