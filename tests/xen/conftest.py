@@ -1,4 +1,4 @@
-"""The lab as the tests see it: dom0 back at its snapshot before every test, with this tree's pyxl in it."""
+"""The lab as the tests see it: dom0 with this tree's pyxl and the snapshot's guests, paused, before every test."""
 
 import base64
 import os
@@ -39,7 +39,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A line of a guest's own clock: its counter, and the hash of its memory at that moment."""
+    """A guest's answer to a tick: how many it has answered before, and the hash of its memory at that moment."""
 
     counter: int
     hash: str

@@ -14,8 +14,9 @@ TICK = r"^tick \d+ hash [0-9a-f]{32} up [0-9.]+ dirty \d+$"
 #: Seconds after which a guest that does not answer is asked again: one that boots, or was only just resumed, drops what
 #: is said to it.  Twice as long each time, up to the last: one that is slow must not be asked without end.
 ASK_SECONDS, LAST_ASK_SECONDS = 1.0, 8.0
-#: Seconds for a guest to answer a tick, before it is given what is said only once.
+#: Seconds for a guest to answer a tick, before it is given another command.
 HEAR_SECONDS = 30.0
+#: Seconds between two looks for a domain or console that is not there yet: nothing tells when it comes.
 _POLL_SECONDS = 0.1
 
 
