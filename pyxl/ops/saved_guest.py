@@ -60,7 +60,7 @@ class SavedGuest:
         """Withdraw a request that still stands, resume the guest if it is suspended, and say how it is."""
         domain = self._xen.domain(self._domid)
         taken = False
-        if self.asked_at and domain is not None and domain.shutdown_reason is None:
+        if self.asked_at and domain is not None:
             with suppress(GuestError):
                 taken = not call_off(self._xen, self._store, self._domid)
             domain = self._xen.domain(self._domid)

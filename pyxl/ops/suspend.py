@@ -33,7 +33,7 @@ def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
     :raise GuestError: it does not acknowledge, does not suspend, or ends in another way.
     """
     if needs_help(xen, store, domid):
-        _ask(store, domid)
+        _ask(xen, store, domid)
     else:
         xen.shutdown(domid, ShutdownReason.SUSPEND)
     if not _wait(xen, store, domid, SUSPEND_SECONDS):
@@ -74,19 +74,24 @@ def resume(xen: Hypervisor, store: Store, device_model: DeviceModel | None, domi
         store.resumed(domid)
 
 
-def _ask(store: Store, domid: int) -> None:
-    """Write the request and wait for the guest to take it."""
+def _ask(xen: Hypervisor, store: Store, domid: int) -> None:
+    """Write the request and wait for the guest to take it, or to end.
+
+    :raise GuestError: it does not take it, or ended in another way.
+    """
     path = paths.control_shutdown(domid)
-    with store.watch(path) as changed:
+    with store.watch(path, paths.RELEASE_DOMAIN) as changed:
         store.write(path, REQUEST)
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
-        while store.read(path) == REQUEST and (left := deadline - time.monotonic()) > 0:
+        while store.read(path) == REQUEST:
+            _not_ended(xen, domid)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise GuestError(
+                    f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
+                    "Are its PV drivers alive?  Its console may tell.",
+                )
             changed.wait(left)
-        if store.read(path) == REQUEST:
-            raise GuestError(
-                f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
-                "Are its PV drivers alive?  Its console may tell.",
-            )
 
 
 def _wait(xen: Hypervisor, store: Store, domid: int, seconds: float) -> bool:
@@ -96,7 +101,7 @@ def _wait(xen: Hypervisor, store: Store, domid: int, seconds: float) -> bool:
     """
     deadline = time.monotonic() + seconds
     with store.watch(paths.RELEASE_DOMAIN) as released:
-        while not _is_suspended(xen.domain(domid)):
+        while not _not_ended(xen, domid).suspended:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -104,17 +109,16 @@ def _wait(xen: Hypervisor, store: Store, domid: int, seconds: float) -> bool:
     return True
 
 
-def _is_suspended(domain: DomainInfo | None) -> bool:
-    """Tell whether the guest is suspended.
+def _not_ended(xen: Hypervisor, domid: int) -> DomainInfo:
+    """Return the domain, which is running or suspended.
 
     :raise GuestError: it ended in another way.
     """
+    domain = xen.domain(domid)
     if domain is None or domain.dying:
         raise GuestError("the domain went away while it was to suspend")
-    if domain.shutdown_reason is None:
-        return False
-    if domain.suspended:
-        return True
+    if domain.shutdown_reason is None or domain.suspended:
+        return domain
     reason = domain.shutdown_reason
     said = reason.name.lower() if isinstance(reason, ShutdownReason) else f"reason {reason}"
     raise GuestError(f"the guest shut down while it was to suspend: {said}")

@@ -148,6 +148,10 @@ def guest_crashes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.store.on_wait = crash
 
 
+def guest_crashes_silently(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.store.on_wait = lambda: world.xen.change(7, ShutdownReason.CRASH)
+
+
 def helper(step: str) -> "Callable[[World, pytest.MonkeyPatch], None]":
     def breaks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FAKE_HELPER_FAIL", step)
@@ -161,6 +165,7 @@ FAILURES = [
     (guest_is_mute, "suspend", "guest still running, nothing written"),
     (guest_acknowledges_only, "suspend", "guest still running, but it took the request and may yet suspend, nothing written"),
     (guest_crashes, "shut down while it was to suspend: crash", "the guest has shut down, nothing written"),
+    (guest_crashes_silently, "shut down while it was to suspend: crash", "the guest has shut down, nothing written"),
     (helper("start"), "the save-helper died", "guest still running, nothing written"),
     (helper("junk"), "broke its protocol", "guest still running, nothing written"),
     (helper("kill"), "the save-helper died", "guest still running, nothing written"),
