@@ -22,7 +22,7 @@ from tests.xen.link import ROOT, Link, Nothing
 NAME = os.environ.get("PYXL_TEST_LAB", "test")
 #: Where tests keep checkpoints in dom0.
 PLACE = "/var/tmp/checkpoints"
-#: A guest boots in less than two minutes, in a machine emulated within an emulated machine.
+#: A guest boots in less than a minute, in a machine emulated within an emulated machine.
 BOOT_SECONDS = 300
 GUESTS = ("big", "disk", "plain", "tick")
 LEFT_BEHIND = "cd /var/lib/xen; ls . pyxl 2>/dev/null | grep -v -e : -e ^dump -e ^pyxl -e ^userdata-d -e ^xenpaging || true"

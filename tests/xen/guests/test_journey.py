@@ -10,7 +10,7 @@ type = "hvm"
 memory = 128
 kernel = "/var/lib/pyxl-lab/vmlinuz"
 ramdisk = "/var/lib/pyxl-lab/initrd"
-cmdline = "console=ttyS0 quiet mitigations=off nokaslr nohpet panic=-1 xen_legacy_crash labdata=4"
+cmdline = "console=ttyS0 quiet mitigations=off nokaslr nohpet pci=noearly cryptomgr.notests panic=-1 xen_legacy_crash labdata=4"
 serial = "pty"
 tsc_mode = "native"
 vga = "none"
