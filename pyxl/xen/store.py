@@ -20,6 +20,15 @@ from pyxl.model import paths
 T = TypeVar("T")
 #: Seconds that xenstored may take over one request.  It answers within milliseconds, or not at all.
 DEADLINE = 10.0
+#: XS_DIRECTORY_PART (xen/include/public/io/xs_wire.h); pyxs does not know it.
+_DIRECTORY_PART = 22
+
+
+class _Packet(Packet):  # type: ignore[misc]
+    """A packet of any operation; pyxs refuses those that it does not know."""
+
+    def __new__(cls, op: int, payload: bytes, rq_id: int, tx_id: int | None = None) -> "_Packet":
+        return tuple.__new__(cls, (op, rq_id, tx_id or 0, len(payload), payload))
 
 
 class _Connection(UnixSocketConnection):  # type: ignore[misc]
@@ -37,6 +46,15 @@ class _Connection(UnixSocketConnection):  # type: ignore[misc]
         except OSError as error:
             raise pyxs.ConnectionError(f"error while writing to {self.path}: {error}") from error
 
+    def recv(self) -> Packet:
+        if not self.is_connected:
+            raise pyxs.ConnectionError("not connected")
+        try:
+            op, rq_id, tx_id, size = Packet._struct.unpack(self.transport.recv(Packet._struct.size))
+            return _Packet(op, self.transport.recv(size) if size else b"", rq_id, tx_id)
+        except OSError as error:
+            raise pyxs.ConnectionError(f"error while reading from {self.path}: {error}") from error
+
 
 class _Client(pyxs.Client):  # type: ignore[misc]
     """A pyxs client whose requests end at a deadline; ``lost`` says that one did: the client is then of no more use."""
@@ -47,8 +65,37 @@ class _Client(pyxs.Client):  # type: ignore[misc]
         super().__init__(router=router or pyxs.Router(_Connection()))
 
     def execute_command(self, op: int, *args: bytes, **kwargs: int) -> bytes:
+        return self._answer(op, *args, **kwargs).rstrip(NUL)
+
+    def children(self, path: bytes) -> list[bytes]:
+        """Return the names below ``path``, which may be more than fit into one answer."""
+        try:
+            return list(self.list(path))
+        except pyxs.PyXSError as error:
+            if not error.args or error.args[0] != errno.E2BIG:
+                raise
+        while True:
+            names = self._in_parts(path)
+            if names is not None:
+                return names
+
+    def _in_parts(self, path: bytes) -> list[bytes] | None:
+        """Return the names below ``path``, read in parts; None when they changed meanwhile.
+
+        Each part is the directory's generation and names from an offset on; an empty name follows the last one.
+        """
+        first, names = b"", b""
+        while names != NUL and not names.endswith(NUL + NUL):
+            generation, _, part = self._answer(_DIRECTORY_PART, path + NUL, b"%d" % len(names) + NUL).partition(NUL)
+            if names and generation != first:
+                return None
+            first = generation
+            names += part
+        return [name for name in names.split(NUL) if name]
+
+    def _answer(self, op: int, *args: bytes, **kwargs: int) -> bytes:
         path = args[0].rstrip(NUL).decode(errors="replace") if args else ""
-        packet = Packet(op, b"".join(args), rq_id=next_rq_id(), tx_id=self.tx_id, **kwargs)
+        packet = _Packet(op, b"".join(args), rq_id=next_rq_id(), tx_id=self.tx_id, **kwargs)
         pending = self.router.send(packet)
         with pending.condition:
             if not pending.condition.wait_for(lambda: pending.target is not None, DEADLINE):
@@ -58,7 +105,7 @@ class _Client(pyxs.Client):  # type: ignore[misc]
         if answer.op == Op.ERROR:
             code = getattr(errno, answer.payload.rstrip(NUL).decode(), errno.EIO)
             raise pyxs.PyXSError(code, os.strerror(code))
-        return bytes(answer.payload).rstrip(NUL)
+        return bytes(answer.payload)
 
 
 class Watch:
@@ -133,7 +180,7 @@ class Store:
         """Return the names directly below ``path``, none when it does not exist."""
         try:
             with _named(path):
-                return [bytes(name).decode() for name in self._client.list(path.encode())]
+                return [bytes(name).decode() for name in self._client.children(path.encode())]
         except StoreError as error:
             if error.errnum == errno.ENOENT:
                 return []

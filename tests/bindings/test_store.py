@@ -13,6 +13,8 @@ from pyxl.xen import store as module
 from pyxl.xen.store import Store
 
 DIRECTORY, READ, WATCH, UNWATCH, START, END, WRITE, RM, EVENT, ERROR = 1, 2, 4, 5, 6, 7, 11, 13, 15, 16
+DIRECTORY_PART = 22
+MOST = 4096  # bytes of an answer
 
 
 class Xenstored(threading.Thread):
@@ -21,6 +23,7 @@ class Xenstored(threading.Thread):
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
         self.nodes = {"/a": "1", "/a/b": "2", "/a/c": ""}
+        self.grows = 0  # how often a directory that is read in parts gets another name meanwhile
         self.silent = False
         self.conflicts = 0
         self.held: dict[str, str] | None = None  # what the open transaction has written
@@ -47,9 +50,16 @@ class Xenstored(threading.Thread):
             return ERROR, b"EACCES\0" if words[0] == "/secret" else b"ENOENT\0"
         if op == READ:
             return op, self.nodes[words[0]].encode()
+        below = [node.removeprefix(words[0] + "/") for node in self.nodes if node.startswith(words[0] + "/")]
+        listed = "".join(name + "\0" for name in below).encode()
         if op == DIRECTORY:
-            below = [node.removeprefix(words[0] + "/") for node in self.nodes if node.startswith(words[0] + "/")]
-            return op, "".join(name + "\0" for name in below).encode()
+            return (op, listed) if len(listed) <= MOST else (ERROR, b"E2BIG\0")
+        if op == DIRECTORY_PART:
+            generation, offset = b"%d\0" % len(below), int(words[1])
+            if offset and self.grows:
+                self.grows -= 1
+                self.nodes[f"{words[0]}/grown{self.grows}"] = ""
+            return op, generation + (listed + b"\0")[offset : offset + MOST - len(generation)]
         if op == WRITE:
             (self.nodes if self.held is None else self.held)[words[0]] = words[1]
         if op == START:
@@ -87,6 +97,17 @@ def test_read_write_children(store: Store, daemon: Xenstored) -> None:
     store.write("/a/new", "")
     assert daemon.nodes["/a/new"] == ""
     store.remove("/none")
+
+
+@pytest.mark.parametrize("grows", [0, 2])
+def test_a_directory_that_does_not_fit_into_one_answer(store: Store, daemon: Xenstored, grows: int) -> None:
+    daemon.nodes["/big"] = ""
+    daemon.nodes |= {f"/big/{number:040}": "" for number in range(500)}
+    daemon.grows = grows
+    found = store.children("/big")
+    assert found == [node.removeprefix("/big/") for node in daemon.nodes if node.startswith("/big/")]
+    assert len(found) == 500 + grows
+    assert store.read("/a") == "1"
 
 
 def test_a_refusal_names_the_path(store: Store) -> None:
