@@ -59,18 +59,28 @@ class Journal:
     """The journal of one guest, held by this process until ``close``.
 
     ``left`` is what an operation that died has noted, None where none did.  It stays in the journal until ``begin``,
-    since what it owes must be done before anything else is done to the guest.
+    since what it owes must be done before anything else is done to the guest.  A note that the disk does not take is
+    no reason to leave the guest where it is: ``trouble`` is why, and only a death of this process would miss it.
+    ``needed`` is False for what must be done even where there can be no journal.
 
     :raise Busy: another process holds it.
     :raise OSError: the journal's directory cannot be written to.
     """
 
-    def __init__(self, operation: str, uuid: str, name: str, directory: Path | None = None) -> None:
-        directory = directory or Path(paths.JOURNAL_DIRECTORY)
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = directory / uuid
-        self._fd = _locked(self._path, create=True)
-        self.left = _read(self._fd)
+    def __init__(
+        self, operation: str, uuid: str, name: str, directory: Path | None = None, *, needed: bool = True
+    ) -> None:
+        self._path = (directory or Path(paths.JOURNAL_DIRECTORY)) / uuid
+        self._fd = -1
+        self.trouble: OSError | None = None
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = _locked(self._path, create=True)
+        except OSError as error:
+            if needed:
+                raise
+            self.trouble = error
+        self.left = _read(self._fd) if self._fd >= 0 else None
         self.entry = Entry(operation, uuid, name, os.getpid(), int(time.time()))
         if self.left is None:
             self.begin()
@@ -83,7 +93,8 @@ class Journal:
 
     def begin(self) -> None:
         """Note this operation in place of one that died and owes nothing more."""
-        os.ftruncate(self._fd, 0)
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
         self.left = None
         self._append(self.entry._asdict())
 
@@ -94,12 +105,17 @@ class Journal:
 
     def sync(self) -> None:
         """Wait until all notes are on the disk: a host that loses power keeps the files that they name."""
-        os.fsync(self._fd)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self._fd < 0:
+            return
         try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            os.fsync(self._fd)
+            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            self.trouble = error
 
     def close(self) -> None:
         """Owe nothing more and release the guest; the notes of an operation that died stay until ``begin``.
@@ -113,11 +129,17 @@ class Journal:
 
     def leave(self) -> None:
         """Release the guest and keep the notes of what is owed, as if this process had died."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
         self._fd = -1
 
     def _append(self, facts: dict[str, str | int]) -> None:
-        os.write(self._fd, json.dumps(facts).encode() + b"\n")
+        if self._fd < 0:
+            return
+        try:
+            os.write(self._fd, json.dumps(facts).encode() + b"\n")
+        except OSError as error:
+            self.trouble = error
 
 
 def holder(uuid: str, directory: Path | None = None) -> Entry | None:

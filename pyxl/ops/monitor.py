@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyxl.checkpoint.journal import Busy, Journal, holder
-from pyxl.errors import PyxlError
+from pyxl.errors import PyxlError, XenError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.lookup import name_of
+from pyxl.xen import toolstacks
 
 #: Which key of the config says what to do; a reason that is not here is treated as a crash.
 EVENTS = {
@@ -26,12 +27,17 @@ EVENTS = {
     ShutdownReason.WATCHDOG: "on_watchdog",
     ShutdownReason.SOFT_RESET: "on_soft_reset",
 }
+#: Actions whose name in xl.cfg is another than in libxl's JSON.
+_WORDS = {"restart_rename": "rename-restart"}
 #: Seconds after which it looks by itself: xenstored may have been restarted and lost its watches, and nothing reports
 #: that a save has died.  A look is one hypercall and one stat.
 LOOK_SECONDS = 5.0
 #: The same while the guest is suspended, and after it could not put something right.
 SUSPENDED_SECONDS = 1.0
 RETRY_SECONDS = 60.0
+#: Seconds before each further try to build a domain in place of one that has ended; libxl itself waits 2 s for the end
+#: of the old device model, which on a slow disk takes longer.
+BUILD_AGAIN_AFTER = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
 
 Log = Callable[[str], None]
 
@@ -43,6 +49,7 @@ def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log
         log(f"domain {domid} is gone")
         return
     uuid = domain.uuid
+    toolstacks.be_known_as_monitor(uuid)
     log(f'watching domain {domid} "{name_of(store, domid)}"')
     with store.watch(paths.RELEASE_DOMAIN) as released:
         while True:
@@ -96,20 +103,40 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
 
     domid = domain.domid
     reason = domain.shutdown_reason if isinstance(domain.shutdown_reason, ShutdownReason) else ShutdownReason.CRASH
-    with hold(xen, store, open_dm, reason.name.lower(), domain.uuid, name_of(store, domid), log):
+    with hold(xen, store, open_dm, reason.name.lower(), domain.uuid, name_of(store, domid), log, needed=False):
         config = GuestConfig(xen.config_json(domid), f"domain {domid}")
         config.set_domid(0)
         action = config.action(EVENTS[reason])
-        log(f'domain {domid} "{config.name}": {reason.name.lower()}, {EVENTS[reason]}={action.replace("_", "-")}')
+        said = _WORDS.get(action, action.replace("_", "-"))
+        log(f'domain {domid} "{config.name}": {reason.name.lower()}, {EVENTS[reason]}={said}')
+        if action == "soft_reset":
+            xen.soft_reset(domid, config.to_json())
+            xen.unpause(domid)
+            log(f'domain {domid} "{config.name}" goes on after a soft reset')
+            return xen.domain(domid)
         if not end(xen, domid, config, action, log):
             return None
-    with Journal("restart", config.uuid, config.name) as journal:
+    with Journal("restart", config.uuid, config.name, needed=False) as journal:
         journal.note(phase=Phase.BUILD.name, after=After.RESUME.name)
-        following = xen.create(config.to_json())
+        following = build_again(xen, config, log)
         journal.note(phase=Phase.UNPAUSE.name, domid=following)
         xen.unpause(following)
     log(f'domain {following} "{config.name}" takes the place of {domid}')
     return xen.domain(following)
+
+
+def build_again(xen: Hypervisor, config: GuestConfig, log: Log) -> int:
+    """Build a domain in place of one that has ended, whose device model may still hold a disk; return its domid.
+
+    :raise XenError: it cannot be built, for all tries.
+    """
+    for seconds in BUILD_AGAIN_AFTER:
+        try:
+            return xen.create(config.to_json())
+        except XenError as error:
+            log(f'"{config.name}" could not be built, once more in {seconds:.0f} s: {error}')
+        time.sleep(seconds)
+    return xen.create(config.to_json())
 
 
 def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log) -> bool:
@@ -131,10 +158,12 @@ def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log)
         xen.destroy(domid)
         return True
     if action == "restart_rename":
-        kept = f"{config.name}-{time.strftime('%Y%m%dT%H%MZ', time.gmtime())}"
-        xen.rename(domid, config.name, kept)
-        config.new_uuid()
-        log(f'domain {domid} kept as "{kept}"')
+        from uuid import uuid4  # a monitor stays in memory, and seldom needs one
+
+        # The guest keeps its uuid, by which licences and backups know it; its corpse gets the new one, as under xl.
+        suffix, uuid = f"-{time.strftime('%Y%m%dT%H%MZ', time.gmtime())}", str(uuid4())
+        xen.preserve(domid, config.to_json(), suffix, uuid)
+        log(f'domain {domid} kept as "{config.name}{suffix}", with the uuid {uuid}')
         return True
     log(f"domain {domid} left as it is")
     return False
@@ -154,7 +183,10 @@ def in_background(run: Callable[[], None], log_path: str) -> None:
         if os.fork():
             os._exit(0)
         null = os.open(os.devnull, os.O_RDWR)
-        log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError:  # it acts on its guest's end all the same
+            log = null
         os.dup2(null, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)

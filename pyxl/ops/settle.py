@@ -56,14 +56,17 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
 
 
 def hold(
-    xen: Hypervisor, store: Store, open_dm: OpenDm, operation: str, uuid: str, name: str, say: Callable[[str], None]
+    xen: Hypervisor, store: Store, open_dm: OpenDm, operation: str, uuid: str, name: str, say: Callable[[str], None],
+    *, needed: bool = True,
 ) -> Journal:  # fmt: skip
     """Do what a dead operation in the guest's journal owed, say so, and return the journal, held for ``operation``.
+
+    ``needed`` is Journal's.
 
     :raise Busy: another operation on the guest is in progress.
     :raise PyxlError: the owed undo cannot be done; it stays in the journal.
     """
-    journal = Journal(operation, uuid, name)
+    journal = Journal(operation, uuid, name, needed=needed)
     if journal.left is not None:
         try:
             for said in settle(xen, store, open_dm, journal.left):
@@ -72,6 +75,8 @@ def hold(
             journal.leave()
             raise
         journal.begin()
+    if journal.trouble is not None:
+        say(f"no journal can be kept ({journal.trouble}): what is done now is not put right if pyxl dies in the middle")
     return journal
 
 

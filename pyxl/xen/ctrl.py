@@ -113,6 +113,14 @@ class Control:
         """Shut a domain down from outside, without its help."""
         lib.check(self._shutdown(self._handle, domid, reason), "xc_domain_shutdown", domid)
 
+    def set_uuid(self, domid: int, uuid: str) -> None:
+        """Give a domain another uuid."""
+        function = lib.declare(
+            lib.load("xenctrl"), ctypes.c_int, "xc_domain_sethandle", ctypes.c_void_p, ctypes.c_uint32, ctypes.c_char_p
+        )
+        handle = bytes.fromhex(uuid.replace("-", ""))
+        lib.check(function(self._handle, domid, handle), "xc_domain_sethandle", domid)
+
     def resume(self, domid: int) -> None:
         """Let a suspended domain's vcpus go on; its suspend call returns as cancelled."""
         function = lib.declare(

@@ -94,8 +94,13 @@ class XenHost:
     def destroy(self, domid: int) -> None:
         self._libxl.destroy(domid)
 
-    def rename(self, domid: int, old: str, new: str) -> None:
-        self._libxl.rename(domid, old, new)
+    def soft_reset(self, domid: int, config_json: str) -> None:
+        self._libxl.soft_reset(domid, config_json)
+
+    def preserve(self, domid: int, config_json: str, suffix: str, uuid: str) -> None:
+        """Have a dead domain make room for the one that takes its place: add to its name, give it another uuid."""
+        self._libxl.preserve(domid, config_json, suffix, uuid)
+        self._control.set_uuid(domid, uuid)
 
     def core_dump(self, domid: int, path: str) -> None:
         self._libxl.core_dump(domid, path)

@@ -5,12 +5,15 @@ Every call blocks until libxl is done.
 """
 
 import ctypes
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pyxl.errors import XenError
+from pyxl.model import paths
 from pyxl.xen import lib
 
 #: Far above any release's libxl_domain_config (1,400 bytes in Xen 4.22).
@@ -35,6 +38,12 @@ class _ChildHooks(ctypes.Structure):
     """libxl_childproc_hooks."""
 
     _fields_ = (("owner", ctypes.c_int), ("fork", ctypes.c_void_p), ("reaped", ctypes.c_void_p))
+
+
+class _Uuid(ctypes.Structure):
+    """libxl_uuid: 16 bytes, passed by value."""
+
+    _fields_ = (("first", ctypes.c_uint64), ("last", ctypes.c_uint64))
 
 
 class Libxl:
@@ -118,8 +127,23 @@ class Libxl:
     def destroy(self, domid: int) -> None:
         self._call("libxl_domain_destroy", domid, None, domid=domid)
 
-    def rename(self, domid: int, old: str, new: str) -> None:
-        self._call("libxl_domain_rename", domid, old.encode(), new.encode(), domid=domid)
+    def soft_reset(self, domid: int, config_json: str) -> None:
+        """Give a domain that asked for a soft reset new devices and leave it paused; its memory stays as it is."""
+        with self._config(config_json) as config:
+            self._call("libxl_domain_soft_reset", config, domid, None, None, domid=domid)
+
+    def preserve(self, domid: int, config_json: str, suffix: str, uuid: str) -> None:
+        """Add to a dead domain's name, and give it another uuid in xenstore; ``config_json`` is its own of now.
+
+        Xen's own note of the uuid stays as it is: libxl leaves that to nobody.  The domain's files in /var/lib/xen,
+        which libxl names by that note, are renamed for the new uuid.
+        """
+        old = json.loads(config_json)["c_info"]["uuid"]
+        with self._config(config_json) as config:  # its first member is the libxl_domain_create_info
+            new = _Uuid.from_buffer_copy(bytes.fromhex(uuid.replace("-", "")))
+            self._call("libxl_domain_preserve", domid, config, suffix.encode(), new, domid=domid)
+        for path in Path(paths.LIB_DIRECTORY).glob(f"userdata-?.{domid}.{old}.*"):
+            path.rename(str(path).replace(old, uuid))
 
     def core_dump(self, domid: int, path: str) -> None:
         """Write a domain's memory to ``path`` as an ELF core."""
@@ -140,7 +164,7 @@ class Libxl:
     def _call(self, name: str, *arguments: object, domid: int | None = None) -> None:
         """Call a libxl function whose first argument is the context; a negative result is a XenError."""
         types: list[object] = [ctypes.c_void_p]
-        types += [ctypes.c_uint32 if isinstance(argument, int) else ctypes.c_void_p for argument in arguments]
+        types += [_type(argument) for argument in arguments]
         code = self._declare(name, *types)(self._ctx, *arguments)
         if code < 0:
             raise XenError(name, 0, domid, detail=self._failure(code))
@@ -194,6 +218,13 @@ class Libxl:
             return ctypes.string_at(address).decode()
         finally:
             lib.declare(self._libc, None, "free", ctypes.c_void_p)(address)
+
+
+def _type(argument: object) -> object:
+    """Return the C type of an argument: a uint32, a structure by value, or a pointer."""
+    if isinstance(argument, int):
+        return ctypes.c_uint32
+    return type(argument) if isinstance(argument, ctypes.Structure) else ctypes.c_void_p
 
 
 def _open_log(path: str) -> tuple[int, int]:

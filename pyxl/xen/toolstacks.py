@@ -3,6 +3,8 @@
 Knows processes by their command lines; does not know domains, nor what a process should be doing.
 """
 
+import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ SAVING = ("save", "migrate", "remus")
 BUILDING = ("create", "restore", "migrate-receive")
 #: Processes that adopt orphans: a save-helper with such a parent has lost its toolstack.
 _ADOPTERS = ("init", "systemd")
+_SELF = Path("/proc/self")
 
 
 class Helper(NamedTuple):
@@ -74,6 +77,22 @@ def look(proc: Path = Path("/proc")) -> Toolstacks:
     return found
 
 
+def is_watched(uuid: str, proc: Path = Path("/proc")) -> bool:
+    """Tell whether a monitor of pyxl's watches a guest, or a daemon that watches all of its own runs here."""
+    mark = _mark(uuid)
+    for process in proc.iterdir():
+        if process.name.isdigit():
+            name = _read(process / "comm").strip()
+            if (name == mark or name.startswith(STANDING)) and _is_ours(process):
+                return True
+    return False
+
+
+def be_known_as_monitor(uuid: str) -> None:
+    """Have `is_watched` find this process; its command line says only how it began, and not for which guest."""
+    (_SELF / "comm").write_text(_mark(uuid))
+
+
 def is_helper(pid: int, domid: int) -> bool:
     """Tell whether ``pid`` still is a save-helper on ``domid``, and not another process under an old number."""
     return bool(domid) and helped(_words(Path(f"/proc/{pid}"))) == domid
@@ -86,6 +105,18 @@ def helped(words: list[str]) -> int:
             arguments = words[words.index(mode) + 1 :]
             return int(arguments[2]) if len(arguments) > 2 and arguments[2].isdigit() else 0
     return 0
+
+
+def _mark(uuid: str) -> str:
+    return f"pyxl-{zlib.crc32(uuid.encode()):08x}"  # the kernel keeps 15 letters
+
+
+def _is_ours(process: Path) -> bool:
+    """Tell whether a process is this user's: any other may call itself what it likes."""
+    try:
+        return process.stat().st_uid == os.geteuid()
+    except OSError:  # it ended while we looked
+        return False
 
 
 def _words(process: Path) -> list[str]:

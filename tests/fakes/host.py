@@ -36,6 +36,8 @@ class FakeXen:
         self.config = json.dumps(CONFIG)
         self.free_kb = 1 << 30
         self.next_domid = 8
+        self.created = ""
+        self.create_fails = 0
         self.cpu_policy = (b"", b"")
 
     def _note(self, call: str, *arguments: object) -> None:
@@ -77,6 +79,10 @@ class FakeXen:
 
     def create(self, config_json: str) -> int:
         self._note("create", json.loads(config_json)["c_info"]["name"])
+        if self.create_fails:
+            self.create_fails -= 1
+            raise XenError("create", 5)
+        self.created = config_json
         domid, self.next_domid = self.next_domid, self.next_domid + 1
         self.all[domid] = running(domid)
         return domid
@@ -95,6 +101,7 @@ class FakeXen:
 
     def pause(self, domid: int) -> None:
         self._note("pause", domid)
+        self.all[domid] = self.all[domid]._replace(paused=True)
 
     def unpause(self, domid: int) -> None:
         self._note("unpause", domid)
@@ -103,8 +110,13 @@ class FakeXen:
         self._note("destroy", domid)
         self.all.pop(domid)
 
-    def rename(self, domid: int, old: str, new: str) -> None:
-        self._note("rename", domid, old)
+    def soft_reset(self, domid: int, config_json: str) -> None:
+        self._note("soft_reset", domid)
+        self.change(domid, None)
+
+    def preserve(self, domid: int, config_json: str, suffix: str, uuid: str) -> None:
+        self._note("preserve", domid, json.loads(config_json)["c_info"]["name"])
+        self.all[domid] = self.all[domid]._replace(uuid=uuid)
 
     def core_dump(self, domid: int, path: str) -> None:
         self._note("core_dump", domid)

@@ -8,6 +8,7 @@ import pytest
 
 from pyxl.checkpoint.journal import Journal
 from pyxl.errors import XenError
+from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.ops import monitor as module
 from pyxl.ops import recover
@@ -124,7 +125,7 @@ def test_a_saved_domain_is_gone() -> None:
         ("preserve", []),
         ("coredump_destroy", ["core_dump 7", "destroy 7"]),
         ("coredump_restart", ["core_dump 7", "destroy 7", "create web1", "unpause 8"]),
-        ("restart_rename", ["rename 7 web1", "create web1", "unpause 8"]),
+        ("restart_rename", ["preserve 7 web1", "create web1", "unpause 8"]),
     ],
 )
 def test_on_crash(on_crash: str, done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +133,38 @@ def test_on_crash(on_crash: str, done: list[str], monkeypatch: pytest.MonkeyPatc
     restarts = "restart" in on_crash
     guest = Guest(ShutdownReason.CRASH, *(["gone"] if restarts else []), on_crash=on_crash)
     assert guest.watch() == ["config_json 7", *done]
-    assert any(f"crash, on_crash={on_crash.replace('_', '-')}" in line for line in guest.said)
+    said = "rename-restart" if on_crash == "restart_rename" else on_crash.replace("_", "-")
+    assert any(f"crash, on_crash={said}" in line for line in guest.said)
+
+
+def test_a_soft_reset_is_done_in_place() -> None:
+    guest = Guest(ShutdownReason.SOFT_RESET, "gone", on_soft_reset="soft_reset")
+    assert guest.watch() == ["config_json 7", "soft_reset 7", "unpause 7"]
+
+
+def test_a_guest_is_built_again_until_its_disk_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("pyxl.ops.monitor.time.sleep", waited.append)
+    guest = Guest(ShutdownReason.REBOOT, "gone")
+    guest.xen.create_fails = 2
+    assert guest.watch() == ["config_json 7", "destroy 7", *["create web1"] * 3, "unpause 8"]
+    assert waited == list(module.BUILD_AGAIN_AFTER[:2])
+    assert sum("could not be built, once more in" in line for line in guest.said) == 2
+
+
+def test_what_a_guest_needs_does_not_need_a_journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(paths, "JOURNAL_DIRECTORY", str(tmp_path / "file"))
+    guest = Guest(ShutdownReason.REBOOT, "gone")
+    assert guest.watch() == ["config_json 7", "destroy 7", "create web1", "unpause 8"]
+    assert any("no journal can be kept" in line for line in guest.said)
+
+
+def test_the_guest_keeps_its_uuid_and_its_corpse_gets_another() -> None:
+    guest = Guest(ShutdownReason.CRASH, "gone", on_crash="restart_rename")
+    guest.watch()
+    assert guest.xen.all[7].uuid != UUID
+    assert json.loads(guest.xen.created)["c_info"]["uuid"] == UUID
 
 
 def test_a_failed_core_dump_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
