@@ -42,6 +42,11 @@ def _raise() -> None:
         raise KeyboardInterrupt
 
 
+def pass_on() -> None:
+    """Raise an interrupt that is held: for a wait that leaves nothing half done, within a block that holds it."""
+    _raise()
+
+
 def last_chance() -> None:
     """Raise an interrupt that was held; a later one comes too late and does nothing."""
     _raise()

@@ -34,7 +34,7 @@ MAY_IMPORT = {
 }
 HELPER_MODULES = {
     "pyxl.errors", "pyxl.formats.helper_messages", "pyxl.xen.lib", "pyxl.xen.guest", "pyxl.xen",
-    "pyxl.checkpoint.inflow", "pyxl.formats.legacy",
+    "pyxl.checkpoint.descriptors", "pyxl.checkpoint.inflow", "pyxl.formats.legacy",
 }  # fmt: skip
 WIRING = Path("pyxl/cli/wiring.py")
 

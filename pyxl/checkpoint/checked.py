@@ -10,8 +10,9 @@ calls a function that is not set yet, and the process dies.
 import os
 from collections import deque
 
+from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.source import Source
-from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe, write_all
+from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe
 from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Flag, Worker
 from pyxl.formats.stream import libxl_v2, trailer, walk

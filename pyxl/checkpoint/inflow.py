@@ -6,6 +6,7 @@ Imports next to nothing: the process that converts for a restore starts with it.
 import os
 import stat
 
+from pyxl.checkpoint.descriptors import read_into, read_some
 from pyxl.errors import BadRecord, TruncatedStream
 
 #: Bytes that are skipped at once, and the most page data that anybody asks for: 1024 pages.
@@ -46,7 +47,7 @@ class Inflow:
         """
         done = 0
         while done < length:
-            got = os.readv(self._fd, [self._buffer[done:length]])
+            got = read_into(self._fd, self._buffer[done:length])
             if not got:
                 raise self._ended(length - done)
             done += got
@@ -56,7 +57,7 @@ class Inflow:
     def rest(self, most: int) -> bytes:
         """Return all that is left, but at most ``most`` bytes."""
         parts = []
-        while most and (part := os.read(self._fd, most)):
+        while most and (part := read_some(self._fd, most)):
             parts.append(part)
             most -= len(part)
             self.offset += len(part)
@@ -67,12 +68,12 @@ class Inflow:
 
         :raise BadRecord: something does.
         """
-        if not stat.S_ISBLK(os.fstat(self._fd).st_mode) and os.read(self._fd, 1):
+        if not stat.S_ISBLK(os.fstat(self._fd).st_mode) and read_some(self._fd, 1):
             raise BadRecord("bytes behind the legacy stream", self.offset)
 
     def _some(self, most: int) -> bytes:
         """Return the next bytes, at least one of them."""
-        part = os.read(self._fd, most)
+        part = read_some(self._fd, most)
         if not part:
             raise self._ended(most)
         self.offset += len(part)

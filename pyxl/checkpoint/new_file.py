@@ -4,12 +4,20 @@ Its directory is opened once, and everything happens in it: nobody can replace t
 """
 
 import contextlib
+import errno
 import os
 import stat
+import time
 from pathlib import Path
 
+from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.real_path import is_trusted, open_directory
 from pyxl.errors import PyxlError
+from pyxl.interrupt import pass_on
+
+#: Seconds that a FIFO may be without a reader: until somebody opens it, every other command on the guest has to wait.
+READER_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
 
 
 def temporary_of(target: Path, pid: int) -> Path:
@@ -63,9 +71,7 @@ class NewFile:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append all of ``data``."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.fd, view) :]
+        write_all(self.fd, data)
 
     def size(self) -> int:
         """Return how many bytes this process, or one that shares the fd, has written; 0 on a pipe."""
@@ -128,7 +134,31 @@ class NewFile:
         if not is_trusted(status):
             raise PyxlError(f"{self._target} belongs to another user, who could read the guest's memory there")
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+        if stat.S_ISFIFO(status.st_mode):
+            return self._open_fifo(flags)
+        if stat.S_ISBLK(status.st_mode):
+            flags |= os.O_EXCL  # not while this host has mounted it, swaps to it, or has it in a volume group
         return os.open(self._target.name, flags, dir_fd=self._directory)
+
+    def _open_fifo(self, flags: int) -> int:
+        """Open a FIFO once it has a reader; an interrupt ends the wait."""
+        end = time.monotonic() + READER_SECONDS
+        while True:
+            try:
+                fd = os.open(self._target.name, flags | os.O_NONBLOCK, dir_fd=self._directory)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+            else:
+                os.set_blocking(fd, True)
+                return fd
+            if time.monotonic() > end:
+                raise PyxlError(
+                    f"nobody has opened the pipe {self._target} for reading within {READER_SECONDS:.0f} s",
+                    "Start what reads it, then save.",
+                )
+            pass_on()
+            time.sleep(_LOOK_SECONDS)
 
     def _create(self) -> int:
         """Create the file beside its target."""
@@ -136,7 +166,7 @@ class NewFile:
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise PyxlError(
                 f"everybody may write to {self._target.parent}, and so replace the checkpoint",
-                f"`chmod +t {self._target.parent}` keeps others from that; or save elsewhere.",
+                f"`chmod +t {self._target.parent}` keeps others from that; on FAT or a NAS: mount it with umask=077.",
             )
         temporary = temporary_of(self._target, os.getpid())
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyxl.checkpoint.descriptors import read_some
 from pyxl.checkpoint.sums import CHUNK, RunningSums
 from pyxl.errors import BadRecord, PyxlError, TruncatedStream
 from pyxl.formats.stream import trailer
@@ -48,7 +49,7 @@ class Source:
 
     def peek(self, length: int) -> bytes:
         """Return up to ``length`` of the next bytes, none only at the end; on a file they can still be taken."""
-        return os.pread(self.fd, length, self.offset) if self.seekable else os.read(self.fd, length)
+        return os.pread(self.fd, length, self.offset) if self.seekable else read_some(self.fd, length)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly ``length`` bytes at ``offset`` of a file that can seek; the position does not move.

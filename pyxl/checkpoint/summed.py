@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 
+from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Flag, Worker
@@ -149,10 +150,3 @@ def pipe() -> tuple[int, int]:
     with contextlib.suppress(OSError):
         fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, CHUNK)
     return ends
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write all of ``data``."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

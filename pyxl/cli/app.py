@@ -1,13 +1,12 @@
 """The `pyxl` group and the one place where errors become lines and exit statuses."""
 
 import importlib
-import sys
 from collections.abc import Sequence
 
 import click
 
 from pyxl import __version__
-from pyxl.cli.words import printable
+from pyxl.cli.words import printable, tell
 from pyxl.errors import PyxlError
 
 # Command name -> (its module, its line in `pyxl --help`).  A module is imported only when its command runs: in a
@@ -70,23 +69,23 @@ def run(argv: Sequence[str] | None = None) -> int:
         name = context.command_path if context else "pyxl"
         said = error.format_message()
         # Since click 8.2 a group without a command is an error whose message is its help.
-        print(said if said.startswith("Usage:") else f"{name}: {said}", file=sys.stderr)
+        tell(said if said.startswith("Usage:") else f"{name}: {said}")
         if context and not said.startswith("Usage:"):
-            print(f"      `{name} --help` says more.", file=sys.stderr)
+            tell(f"      `{name} --help` says more.")
         return error.exit_code
     except click.Abort:
-        print("pyxl: interrupted", file=sys.stderr)
+        tell("pyxl: interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         return 1
     except OSError as error:
-        print(f"pyxl: {error}", file=sys.stderr)
+        tell(f"pyxl: {error}")
         return 1
     except PyxlError as error:
         if error.traceback:
             raise
         # It may quote a config or checkpoint that somebody else made.
-        print("\n".join(map(printable, f"pyxl: {error}".split("\n"))), file=sys.stderr)
+        tell("\n".join(map(printable, f"pyxl: {error}".split("\n"))))
         if error.hint:
-            print(f"      {error.hint}", file=sys.stderr)
+            tell(f"      {error.hint}")
         return error.exit_status

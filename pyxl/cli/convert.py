@@ -6,10 +6,9 @@ import click
 
 from pyxl import interrupt
 from pyxl.cli import progress
+from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import size
 from pyxl.files.convert import convert_file
-
-STDOUT = 1
 
 
 @click.command("convert", short_help="Convert a checkpoint of Xen 4.2 to 4.5 to today's format.")
@@ -23,7 +22,7 @@ def convert_command(skip_device_state: bool, mode: str, old: Path, new: Path) ->
     NEW takes its name only when it is whole and on the disk.  `-` is standard input, and standard output.  The guest's
     config is kept; with --skip-device-state one that names qemu-traditional names today's qemu instead.
     """
-    target = STDOUT if str(new) == "-" else new
+    target = target_of(new)
     interrupt.install()
     with progress.shown(mode, lambda _: None) as report:
         done = convert_file(old, target, report, skip_device_state=skip_device_state)

@@ -4,12 +4,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from pyxl.cli.words import size
+from pyxl.cli.words import size, tell
 from pyxl.model.report import Report
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class _Quiet(Report):
 
     def remark(self, text: str) -> None:
         self.log(text)
-        print(f"pyxl: {text}", file=sys.stderr, flush=True)
+        tell(f"pyxl: {text}")
 
     def log(self, text: str) -> None:
         self._log(text)
@@ -63,12 +63,12 @@ class _Plain(_Quiet):
     interval = _LINE_SECONDS
 
     def step(self, text: str) -> None:
-        print(f"{text} …", file=sys.stderr, flush=True)
+        tell(f"{text} …")
 
     def progress(self, done: int, total: int) -> None:
         if done < total:
             share = f"{100 * done // total} % of {size(total)}" if total else size(done)
-            print(f"  {share}, {size(self._rate(done))}/s", file=sys.stderr, flush=True)
+            tell(f"  {share}, {size(self._rate(done))}/s")
 
 
 class _Json(_Quiet):
@@ -77,17 +77,17 @@ class _Json(_Quiet):
     interval = _JSON_SECONDS
 
     def step(self, text: str) -> None:
-        print(json.dumps({"step": text}), file=sys.stderr, flush=True)
+        tell(json.dumps({"step": text}))
 
     def progress(self, done: int, total: int) -> None:
         rate = self._rate(done)
         left = round((total - done) / rate, 1) if rate else None
         line = {"bytes": done, "total": total, "rate": round(rate), "seconds_left": left}
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        tell(json.dumps(line))
 
 
 class _Bar(_Quiet):
-    """rich's bar: bytes, rate, time left."""
+    """rich's bar: bytes, rate, time left; a terminal that has gone away stops nothing."""
 
     interval = _BAR_SECONDS
 
@@ -96,17 +96,21 @@ class _Bar(_Quiet):
         self._bar, self._task = _rich_bar()
 
     def __enter__(self) -> "_Bar":
-        self._bar.start()
+        with suppress(OSError):
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        with suppress(OSError):
+            self._bar.stop()
 
     def step(self, text: str) -> None:
-        self._bar.update(self._task, description=text)
+        with suppress(OSError):
+            self._bar.update(self._task, description=text)
 
     def progress(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+        with suppress(OSError):
+            self._bar.update(self._task, completed=done, total=total)
 
 
 def _rich_bar() -> "tuple[Progress, TaskID]":

@@ -2,16 +2,16 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from pyxl import interrupt
+from pyxl.cli.words import tell
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
@@ -109,7 +109,7 @@ def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
     # A save or restore seldom needs an xl.cfg, and should not pay for its tables.
     from pyxl.formats.xlcfg.parse import parse
 
-    document = parse(chunks, xl_conf(), warn=lambda line: print(f"pyxl: {line}", file=sys.stderr))
+    document = parse(chunks, xl_conf(), warn=lambda line: tell(f"pyxl: {line}"))
     return GuestConfig(json.dumps(document), chunks[0][0])
 
 
@@ -139,7 +139,8 @@ def _log(path: str) -> Callable[[str], None]:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError:
             return  # a log that cannot be kept is no reason to leave a guest alone
-        with os.fdopen(fd, "a") as file:
-            file.write(line)
+        with suppress(OSError):
+            os.write(fd, line.encode(errors="replace"))
+        os.close(fd)
 
     return log

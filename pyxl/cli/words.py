@@ -1,5 +1,14 @@
 """Texts and numbers for a person: on a terminal, or in a page."""
 
+import contextlib
+import sys
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr; that nobody can read it (a full disk, a pager that has ended) stops nothing."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
 
 def printable(text: str) -> str:
     """Return a text that somebody else made, with a question mark for all that a terminal would act on or not show."""

@@ -3,10 +3,12 @@
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
+from pyxl.checkpoint import new_file
 from pyxl.checkpoint.new_file import NameNotDurable, NewFile
 from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError, TruncatedStream
@@ -188,6 +190,41 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     assert os.read(reader, 10) == b"new"
     assert names(tmp_path) == ["pipe"]
     os.close(reader)
+
+
+def test_a_fifo_without_a_reader_is_waited_for_until_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt is held there, so that a file that was made does not go unnoticed."""
+    os.mkfifo(tmp_path / "pipe")
+
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(new_file, "pass_on", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        NewFile(tmp_path / "pipe")
+
+
+def test_a_fifo_without_a_reader_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(new_file, "READER_SECONDS", 0.1)
+    with pytest.raises(PyxlError, match=r"nobody has opened the pipe .* for reading") as caught:
+        NewFile(tmp_path / "pipe")
+    assert "Start what reads it" in caught.value.hint
+
+
+def test_a_pipe_that_does_not_block_takes_all_and_gives_all() -> None:
+    """As ssh and node.js leave the standard streams of what they start."""
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    data = os.urandom(1 << 20)
+    with NewFile(writer) as file:
+        thread = threading.Thread(target=file.write, args=(data,))
+        thread.start()
+        assert Source(reader).take(len(data)) == data
+        thread.join()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_source_reads_exactly_and_leaves_the_offset(tmp_path: Path) -> None:

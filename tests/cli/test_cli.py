@@ -1,6 +1,7 @@
 """The command line without Xen: help, usage, and errors in one clear line."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from pyxl import __version__
 from pyxl.cli import app, progress, words
+from pyxl.cli.target import target_of
 
 ROOT = Path(__file__).parents[2]
 NO_XEN = not Path("/sys/hypervisor/version").exists()
@@ -130,3 +132,22 @@ def test_quiet_progress_is_silent_but_logs(capsys: pytest.CaptureFixture[str]) -
 )
 def test_sizes_for_a_person(count: int, text: str) -> None:
     assert words.size(count) == text
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "0<&- 1>&- 2>&-", "2>/dev/full"])
+def test_a_stream_that_is_closed_or_full_stops_nothing(streams: str) -> None:
+    """Nor does what is said go to a file that has got its number."""
+    command = f"{sys.executable} -m pyxl inspect /nowhere {streams}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_a_target_is_what_is_open_there(tmp_path: Path) -> None:
+    assert target_of(Path("-")) == 1
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", f"/proc/{os.getpid()}/fd/1"):
+        assert target_of(Path(name)) == 1, name
+    link = tmp_path / "link"
+    link.symlink_to("/dev/stdout")
+    assert target_of(link) == 1
+    for other in (tmp_path / "1", Path("/dev/null"), Path("/dev/fd"), Path("x")):
+        assert target_of(other) == other

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl import __version__
-from pyxl.checkpoint.summed import write_all
+from pyxl.checkpoint.descriptors import write_all
 from pyxl.errors import BadHeader, BadRecord, StreamError, UnsupportedStream
 from pyxl.files.verify import Verdict, verify
 from pyxl.formats.stream import trailer, xl_header
