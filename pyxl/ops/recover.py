@@ -145,6 +145,8 @@ class Recovery:
     def _half_built(self, domain: DomainInfo, running: Toolstacks) -> Finding:
         name = name_of(self._store, domain.domid)
         but = _may_hold(running)
+        if not name and self._store.read(paths.domain_type(domain.domid)) is None:
+            but = "libxl has no trace of it: it may be another tool's"
         if builder := running.builder(name):
             but = f"xl {builder.command} (pid {builder.pid}) may be building it"
         return Finding(

@@ -405,6 +405,15 @@ def test_a_half_built_domain_is_destroyed(world: World) -> None:
     assert put_right(finding, named=False) == (True, "domain 7 destroyed")
 
 
+def test_a_domain_of_which_libxl_has_no_trace_is_left_alone_unless_named(world: World) -> None:
+    """Such as a fork of a VM, or what another toolstack builds."""
+    world.half_build()
+    world.store.remove(paths.domain(7))
+    (finding,) = world.find()
+    assert put_right(finding, named=False) == (False, "left as it is: libxl has no trace of it: it may be another tool's")
+    assert put_right(finding, named=True) == (True, "domain 7 destroyed")
+
+
 @pytest.mark.parametrize("what", ["its device model ran", "it ran", "pvh", "pv", "a helper fills it"])
 def test_a_paused_domain_that_is_not_half_built_is_left_alone(world: World, what: str) -> None:
     world.half_build()
