@@ -3,6 +3,7 @@
 Spec: libxl_types.idl of Xen 4.17.  Does not look at the host, and does not judge.
 """
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from typing import Any, NamedTuple
 SCRIPTS = "/etc/xen/scripts"
 #: Serial ports and USB devices that name nothing on the host.
 _HARMLESS = {"", "none", "null", "pty", "stdio", "vc", "tablet", "mouse", "keyboard"}
+
+#: A serial port that is logged where Xen's programs log anyway.
+_LOG = re.compile(r"file:/var/log/xen/[\w.-]+", re.ASCII)
 
 
 class Kind(Enum):
@@ -91,7 +95,9 @@ def _emulated(part: dict[str, Any]) -> Iterator[Reference]:
     """Yield what the emulated devices of an HVM guest name."""
     for key in ("serial", "serial_list", "usbdevice", "usbdevice_list"):
         for words in _listed(part.get(key)):
-            if words not in _HARMLESS:
+            if _LOG.fullmatch(words):
+                yield Reference(key, words.removeprefix("file:"), Kind.FILE)
+            elif words not in _HARMLESS:
                 yield Reference(key, words, Kind.ARGUMENTS)
     yield from _with_comma("", part, ("keymap", "boot"))
     for key in ("vnc", "spice"):

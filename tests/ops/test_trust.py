@@ -32,6 +32,7 @@ def refused(guest: GuestConfig) -> str:
 
 
 def test_a_guest_with_nothing_of_the_host_is_silent() -> None:
+    assert "serial /var/log/xen/web1.log" in admit(hvm(serial="file:/var/log/xen/web1.log"), own=False)
     assert admit(hvm(serial="pty", usbdevice="tablet", vnc={"listen": "127.0.0.1"}), own=False) == ""
 
 
@@ -56,6 +57,8 @@ def test_files_are_said_in_one_line() -> None:
         (config({"bootloader": "pygrub", "bootloader_args": ["--x"]}), "bootloader_args --x"),
         (config({"type.pv": {"bootloader_args": ["--x"]}}), "bootloader_args --x"),
         (hvm(serial="file:/etc/cron.d/x"), "serial file:/etc/cron.d/x"),
+        (hvm(serial="file:/var/log/xen/../x"), "serial file:/var/log/xen/../x"),
+        (hvm(serial="file:/var/log/xen/x,server"), "serial file:/var/log/xen/x,server"),
         (hvm(serial_list=["pty", "pipe:/srv/x"]), "serial_list pipe:/srv/x"),
         (hvm(usbdevice_list=["tablet", "host:1.2"]), "usbdevice_list host:1.2"),
         (hvm(vnc={"listen": "::,password=off"}), "vnc listen ::,password=off"),
