@@ -1,11 +1,13 @@
 """`pyxl restore`."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from pyxl.cli import progress, wiring
 from pyxl.cli.words import size
+from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.ops.checkpoint import Checkpoint, open_checkpoint
 from pyxl.ops.restore import restore
@@ -18,13 +20,14 @@ from pyxl.ops.trust import admit
 @click.option("-F", "foreground", is_flag=True, help="Be the monitor here, instead of leaving one behind.")
 @click.option("--skip-device-state", is_flag=True, help="Of a legacy checkpoint: let the devices boot afresh.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
+@click.option("--force", is_flag=True, help="Restore even where processor or CONFIG do not fit the guest.")
 @wiring.dm_control_option
 @progress.option
 @click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
 @click.pass_obj
 def restore_command(
     verbose: bool, paused: bool, no_monitor: bool, foreground: bool, skip_device_state: bool, dump: bool,
-    dm_control: str | None, mode: str, files: tuple[Path, ...],
+    force: bool, dm_control: str | None, mode: str, files: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
@@ -37,8 +40,11 @@ def restore_command(
         raise click.UsageError("restore takes a FILE, or a CONFIG and a FILE")
     opened = open_checkpoint(files[-1], skip_device_state=skip_device_state)
     with wiring.on_host("restore", verbose) as host, opened as checkpoint:
+        replaced = None
         if len(files) == 2:
             config = wiring.guest_config(files[0])
+            with suppress(UsageError):  # one that pyxl cannot read is what CONFIG may be for
+                replaced = _config_of(checkpoint)
         else:
             config = _config_of(checkpoint)
             if said := admit(config, checkpoint.is_own):
@@ -50,8 +56,9 @@ def restore_command(
         monitor = None if no_monitor or foreground else host.monitor_in_background(config.name)
         with progress.shown(mode, log) as report:
             done = restore(
-                host.xen, host.store, wiring.open_dm, checkpoint, config, report, paused=paused, start_monitor=monitor
-            )
+                host.xen, host.store, wiring.open_dm, checkpoint, config, report,
+                replaced=replaced, paused=paused, force=force, start_monitor=monitor,
+            )  # fmt: skip
         how = f"{size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
         log(said)

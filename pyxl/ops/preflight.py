@@ -8,19 +8,27 @@ from pyxl.formats.stream import cpu_policy
 from pyxl.formats.stream.cpu_policy import CpuPolicy
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
+from pyxl.ops.force import unless_forced
 from pyxl.ops.lookup import name_of
 from pyxl.ops.preflight_disks import check_not_in_use
 
+#: What only the first start of a guest without a device model reads; of HVM, qemu reads a kernel at a restore, too.
+_STARTED_FROM = ("kernel", "ramdisk", "bootloader")
 
-def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
-    """Refuse a guest that this host cannot run now.
+
+def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig, *, restored: bool = False) -> list[str]:
+    """Refuse a guest that this host cannot run now, and return remarks.
 
     :raise PyxlError: its name is taken, a file of this host is missing, a disk is in use, or memory is short.
     """
     _check_identity(xen, store, config)
+    remarks = []
     for what, path in config.host_files():
         # libxl looks for a kernel or firmware with a relative path in Xen's own directories.
         if path.startswith("/") and not Path(path).exists():
+            if restored and what in _STARTED_FROM and config.type != "hvm":
+                remarks.append(f"{what} is missing: {path}; the guest's next reboot needs it")
+                continue
             front = Path(path).name == programs.QEMU_DM
             hint = "`--dm-control qmp` starts Xen's own qemu instead." if front else ""
             raise PyxlError(f"{what} is missing: {path}", hint)
@@ -31,6 +39,29 @@ def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
             f"the guest needs {config.memory_kb >> 10} MiB of memory, Xen has {free >> 10} MiB free",
             "End or shrink another guest; or make dom0 smaller with `xl mem-set 0 …`.",
         )
+    return remarks
+
+
+def can_replace(saved: GuestConfig, config: GuestConfig, force: bool) -> list[str]:
+    """Refuse a config that does not fit the checkpoint whose own is ``saved``; return what the guest will notice.
+
+    ``force`` passes over the refusal.
+
+    :raise PyxlError: each key with both values.
+    """
+    from pyxl.formats.config_difference import differences  # most restores have no other config
+
+    found = list(differences(saved.document, config.document))
+
+    def check() -> None:
+        if fatal := [str(difference) for difference in found if difference.fatal]:
+            raise PyxlError(
+                f"the config does not fit the checkpoint: {'; '.join(fatal)}",
+                "`pyxl inspect --config FILE` shows what the guest was saved with.",
+            )
+
+    noticed = [f"the guest may notice: {difference}" for difference in found if not difference.fatal]
+    return unless_forced(check, force) + noticed
 
 
 def fits_this_host(xen: Hypervisor, seen: tuple[bool, CpuPolicy] | None) -> None:

@@ -16,7 +16,8 @@ from pyxl.model.report import Report
 from pyxl.ops import programs
 from pyxl.ops.checkpoint import Checkpoint
 from pyxl.ops.create import Building, start
-from pyxl.ops.preflight import can_be_built, fits_this_host
+from pyxl.ops.force import unless_forced
+from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
 from pyxl.ops.settle import hold
 
 
@@ -31,11 +32,13 @@ class Restored(NamedTuple):
 
 def restore(
     xen: Hypervisor, store: Store, open_dm: OpenDm, checkpoint: Checkpoint, config: GuestConfig, report: Report,
-    *, paused: bool = False, start_monitor: Callable[[int], None] | None = None,
+    *, replaced: GuestConfig | None = None, paused: bool = False, force: bool = False,
+    start_monitor: Callable[[int], None] | None = None,
 ) -> Restored:  # fmt: skip
     """Build a domain from a checkpoint, check that all that was read is what was saved, and let it go on.
 
-    ``start_monitor`` is called with the domid before the guest runs.
+    ``replaced`` is the checkpoint's own config, where ``config`` is another; ``start_monitor`` is called with the domid
+    before the guest runs; ``force`` passes over the checks of the processor and of a config that does not fit.
 
     :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
@@ -46,8 +49,12 @@ def restore(
             config.new_uuid()
         undo.keep(hold(xen, store, open_dm, "restore", config.uuid, config.name, report.remark))
         undo.note(after=(After.PAUSE if paused else After.RESUME).name)
-        can_be_built(xen, store, config)
-        fits_this_host(xen, checkpoint.policy)
+        for remark in can_be_built(xen, store, config, restored=True):
+            report.remark(remark)
+        for difference in can_replace(replaced, config, force) if replaced else []:
+            report.remark(difference)
+        for passed_over in unless_forced(lambda: fits_this_host(xen, checkpoint.policy), force):
+            report.remark(passed_over)
         undo.enter(Phase.BUILD, target=str(checkpoint.path))
         report.step("restoring memory")
         helper = programs.find(programs.SAVE_HELPER)

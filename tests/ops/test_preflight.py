@@ -1,6 +1,7 @@
 """Reasons not to build a domain: its name, its disks, the processor that its guest has seen."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import cpu_policy
 from pyxl.model import paths
-from pyxl.ops.preflight import can_be_built, fits_this_host
+from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
 from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
 from tests.formats.stream.test_cpu_policy import leaf
 
@@ -86,3 +87,66 @@ def test_a_guest_that_needs_another_processor() -> None:
     with pytest.raises(PyxlError, match=r"lacks what the guest runs on: avx512f") as caught:
         fits_this_host(xen, (True, cpu_policy.decode(leaf(7, 0, ebx=1 << 5 | 1 << 16), b"")))
     assert "on a host that has it" in caught.value.hint
+
+
+def given(**change: object) -> GuestConfig:
+    document = json.loads(json.dumps(CONFIG | {"disks": [{"vdev": "hda"}], "nics": [{"devid": 0}]}))
+    for key, value in change.items():
+        if key in ("disks", "nics"):
+            document[key] = value
+        elif key == "type":
+            document["c_info"]["type"] = value
+        else:
+            document["b_info"][key] = value
+    return GuestConfig(json.dumps(document), "test")
+
+
+@pytest.mark.parametrize(
+    ("saved", "config", "said"),
+    [
+        ({}, {"type": "pvh"}, "type is hvm in the checkpoint, and pvh in the config"),
+        ({"max_vcpus": 2}, {"max_vcpus": 1}, "vcpus is 2 in the checkpoint, and 1 in the config"),
+        ({}, {"max_memkb": 65536}, "memory is 128 MiB in the checkpoint, and 64 MiB in the config"),
+        (
+            {"type.hvm": {"vga": {"kind": "cirrus"}}}, {"type.hvm": {"vga": {"kind": "std"}}},
+            "vga.kind is cirrus in the checkpoint, and std in the config",
+        ),
+        ({}, {"disks": [{"vdev": "hda"}, {"vdev": "hdb"}]}, "disks is hda in the checkpoint, and hda, hdb in the config"),
+        ({}, {"nics": []}, "nics is 0 in the checkpoint, and none in the config"),
+    ],
+)  # fmt: skip
+def test_a_config_that_does_not_fit_the_checkpoint(
+    saved: dict[str, object], config: dict[str, object], said: str
+) -> None:
+    with pytest.raises(PyxlError, match=re.escape(f"does not fit the checkpoint: {said}")) as caught:
+        can_replace(given(**saved), given(**config), force=False)
+    assert "`--force` passes over this check" in caught.value.hint
+    assert can_replace(given(**saved), given(**config), force=True) == [
+        f"passed over by --force: the config does not fit the checkpoint: {said}"
+    ]
+
+
+def test_what_a_guest_would_notice_is_said_and_what_is_left_open_is_no_difference() -> None:
+    assert can_replace(given(), given(), force=False) == []
+    assert can_replace(given(), given(disks=[{"vdev": "hda", "pdev_path": "/elsewhere"}]), force=False) == []
+    assert can_replace(given(max_vcpus="many", target_memkb=[]), given(), force=False) == []  # somebody made it up
+    assert can_replace(given(bios="seabios"), given(max_memkb=1 << 20), force=False) == []
+    assert can_replace(given(), given(max_vcpus=2), force=False) == [
+        "the guest may notice: vcpus is 1 in the checkpoint, and 2 in the config"
+    ]
+    assert can_replace(given(acpi="True"), given(acpi="False"), force=False) == [
+        "the guest may notice: acpi is True in the checkpoint, and False in the config"
+    ]
+
+
+def test_a_restore_without_a_device_model_needs_no_kernel_but_says_so(tmp_path: Path) -> None:
+    """Of PVH and PV the memory has all; of HVM qemu reads a kernel at each start."""
+    xen, store = FakeXen([]), FakeStore({})
+    kernel = str(tmp_path / "gone")
+    config = given(type="pvh", kernel=kernel, disks=[])
+    assert can_be_built(xen, store, config, restored=True) == [
+        f"kernel is missing: {kernel}; the guest's next reboot needs it"
+    ]
+    for restored, other in ((False, config), (True, given(kernel=kernel, disks=[]))):
+        with pytest.raises(PyxlError, match=f"kernel is missing: {kernel}"):
+            can_be_built(xen, store, other, restored=restored)
