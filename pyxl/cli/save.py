@@ -5,26 +5,27 @@ from pathlib import Path
 import click
 
 from pyxl.cli import progress, wiring
+from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import size
 from pyxl.model.phases import After
 from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import SaveOrder, save
-
-STDOUT = 1
 
 
 @click.command("save", short_help="Save a domain's state to a checkpoint file.")
 @click.option("-c", "keep", is_flag=True, help="Leave the domain running after the save.")
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
+@click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
 @progress.option
 @click.argument("domain")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def save_command(
-    verbose: bool, keep: bool, pause: bool, keep_domid: bool, mode: str, domain: str, file: Path, config: Path | None
-) -> None:
+    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, mode: str, domain: str, file: Path,
+    config: Path | None,
+) -> None:  # fmt: skip
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
     FILE takes its name only when it is whole and on the disk; until then an old FILE stays as it was, and when
@@ -35,9 +36,10 @@ def save_command(
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config) if config else None
-        order = SaveOrder(found, STDOUT if str(file) == "-" else file, after, override, keep_domid)
+        order = SaveOrder(found, target_of(file), after, override, keep_domid, force)
         with progress.shown(mode, log) as report:
-            saved = save(host.xen, host.store, wiring.open_dm, order, report)
+            watch = host.monitor_in_background(name_of(host.store, found.domid))
+            saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
     said = f'saved {found.domid} "{saved.name}" to {order}: {size(saved.size)} in {saved.seconds:.1f} s'
     log(said)
     said += f", guest away for {saved.suspended_seconds:.1f} s; {after.value}"

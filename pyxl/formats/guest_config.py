@@ -19,6 +19,8 @@ DEFAULT_ACTION = "destroy"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 #: libxl keeps numbers in 64 bits at most.
 _MAX_NUMBER = (1 << 63) - 1
+#: What libxl lets a guest have beyond its target, in KiB (LIBXL_MAXMEM_CONSTANT).
+MAXMEM_SLACK_KB = 1024
 #: Far more than libxl's own, and a limit for everything that recurses into a config.
 _MAX_DEPTH = 32
 _HOST_FILES = ("kernel", "ramdisk", "device_model", "bootloader")
@@ -114,6 +116,11 @@ class GuestConfig:
         ]
         return pci + [f"USB {d.get('ctrl', 0)}.{d.get('port', 0)}" for d in self._devices("usbdevs")]
 
+    @property
+    def has_vnuma(self) -> bool:
+        """Whether the guest has a NUMA topology of its own."""
+        return bool(self._build.get("vnuma_nodes"))
+
     def references(self) -> "Iterator[Reference]":
         """Yield all that the guest would make this host run, open or hand over."""
         from pyxl.formats.host_references import references
@@ -142,6 +149,15 @@ class GuestConfig:
         """Let libxl start its own device model, if the program called ``name`` was to run in its place."""
         if PurePosixPath(self._build.get("device_model") or "").name == name:
             del self._build["device_model"]
+
+    def give_memory(self, kb: int) -> bool:
+        """Give the guest at least ``kb`` KiB, and tell whether it would have got less: then it would not fit."""
+        if kb <= self.target_kb + MAXMEM_SLACK_KB:
+            return False
+        most = self.most_kb
+        self._build["target_memkb"] = most if kb <= most + MAXMEM_SLACK_KB else kb
+        self._build["max_memkb"] = max(most, self.target_kb)
+        return True
 
     def action(self, event: str) -> str:
         """Return the action of ``on_poweroff``, ``on_reboot``, … by libxl's name."""

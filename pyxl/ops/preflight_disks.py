@@ -21,12 +21,11 @@ def check_not_in_use(xen: Hypervisor, store: Store, disks: list[tuple[str, str, 
 
     :raise PyxlError: which domain has it.
     """
-    wanted = {what: (vdev, path, write) for vdev, path, write in disks if (what := _identity(path)) is not None}
+    wanted = {what: (vdev, path, write) for vdev, path, write in disks if (what := identity(path)) is not None}
     if not wanted:
         return
-    for domid, backend in _backends(store):
-        # libxl has the format before a qdisk's path: "qcow2:/…", "aio:/…".
-        there = _identity("/" + (store.read(backend + "/params") or "").partition("/")[2])
+    for domid, backend in backends(store):
+        there = identity(path_of(store, backend))
         if there is None or there not in wanted:
             continue
         vdev, path, write = wanted[there]
@@ -41,7 +40,7 @@ def check_not_in_use(xen: Hypervisor, store: Store, disks: list[tuple[str, str, 
         )
 
 
-def _backends(store: Store) -> Iterator[tuple[int, str]]:
+def backends(store: Store) -> Iterator[tuple[int, str]]:
     """Yield every disk of every domain: its domid and its backend's directory."""
     for kind in _KINDS:
         for domid in store.children(f"{paths.backends(kind)}"):
@@ -49,7 +48,12 @@ def _backends(store: Store) -> Iterator[tuple[int, str]]:
                 yield int(domid), f"{paths.backends(kind)}/{domid}/{device}"
 
 
-def _identity(path: str) -> Identity | None:
+def path_of(store: Store, backend: str) -> str:
+    """Return the path of a disk; libxl has the format before a qdisk's: "qcow2:/…", "aio:/…"."""
+    return "/" + (store.read(backend + "/params") or "").partition("/")[2]
+
+
+def identity(path: str) -> Identity | None:
     """Return the identity of a file or block device, None for anything else; a loop device is the file behind it."""
     try:
         status = Path(path).stat()

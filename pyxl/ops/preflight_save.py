@@ -3,9 +3,6 @@
 A remark is a doubt that does not stop the save, in one line.
 """
 
-import os
-from pathlib import Path
-
 from pyxl.errors import DeviceModelError, PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
@@ -13,26 +10,20 @@ from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
 from pyxl.ops.suspend import needs_help
 
-#: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
-STREAM_OVERHEAD = 16 << 20
 #: Devices that a guest can lose: what libxl detaches while it runs.
 _UNPLUGGED = ("vbd", "vif")
 _CLOSING, _CLOSED = "5", "6"
+_PARAM_ACPI_S_STATE = 14
 
 
-def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo, target: Path | None) -> list[str]:
-    """Refuse a save whose suspend or file would fail, and return remarks; ``target`` is None for a descriptor.
+def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo) -> list[str]:
+    """Refuse a guest whose suspend would fail, or whose state no checkpoint can keep, and return remarks.
 
     :raise PyxlError: the reason and its remedy.
     """
-    if target is not None:
-        _check_target(target)
     _check_running(domain)
-    remarks = []
-    if needs_help(xen, store, domain.domid):
-        remarks += _check_drivers(store, domain)
-    if target is not None:
-        _check_room(target, domain.memory_kb * 1024 + STREAM_OVERHEAD)
+    _check_awake(xen, domain)
+    remarks = _check_drivers(store, domain) if needs_help(xen, store, domain.domid) else []
     return remarks + _unplugged(store, domain.domid)
 
 
@@ -67,17 +58,16 @@ def nothing_passed_through(config: GuestConfig) -> None:
         )
 
 
-def _check_target(target: Path) -> None:
-    directory = target.resolve().parent
-    if not directory.is_dir():
-        raise PyxlError(f"there is no directory {directory}", f"`mkdir -p {directory}` makes it.")
-    if target.is_dir():
-        raise PyxlError(f"{target} is a directory", f"Name a file in it, such as {target / 'checkpoint'}.")
-    place = directory if target.is_file() or not target.exists() else target
-    if not os.access(place, os.W_OK):
-        read_only = os.statvfs(place).f_flag & os.ST_RDONLY
-        why = "it is on a read-only file system" if read_only else "its permissions or attributes forbid it"
-        raise PyxlError(f"{place} cannot be written to: {why}", "Name a file elsewhere, or change that.")
+def keeps_topology(config: GuestConfig) -> None:
+    """Refuse a guest with vNUMA: no stream carries its topology, and libxl does not save such a guest at all.
+
+    :raise PyxlError: it has one.
+    """
+    if config.has_vnuma:
+        raise PyxlError(
+            "the guest has a NUMA topology of its own (vnuma), which a checkpoint does not keep",
+            "Its kernel would go on with a topology that is no longer true.",
+        )
 
 
 def _check_running(domain: DomainInfo) -> None:
@@ -92,6 +82,15 @@ def _check_running(domain: DomainInfo) -> None:
         reason = domain.shutdown_reason
         said = reason.name.lower() if isinstance(reason, ShutdownReason) else str(reason)
         raise PyxlError(f"the domain has shut down ({said}); there is nothing to save")
+
+
+def _check_awake(xen: Hypervisor, domain: DomainInfo) -> None:
+    """Refuse a guest in ACPI S3: no stream says that it sleeps, so it would be resumed without having been woken."""
+    if domain.hvm and xen.hvm_param(domain.domid, _PARAM_ACPI_S_STATE):
+        raise PyxlError(
+            "the guest sleeps (ACPI S3), which no checkpoint can keep: what is restored from it would never wake",
+            f"`xl trigger {domain.domid} s3resume` wakes it; save it then.",
+        )
 
 
 def _check_drivers(store: Store, domain: DomainInfo) -> list[str]:
@@ -125,16 +124,3 @@ def _unplugged(store: Store, domid: int) -> list[str]:
         for device in store.children(f"{paths.domain(domid)}/device/{kind}")
         if store.read(f"{paths.domain(domid)}/device/{kind}/{device}/state") in (_CLOSING, _CLOSED)
     ]
-
-
-def _check_room(target: Path, needed: int) -> None:
-    if target.exists() and not target.is_file():
-        return  # a pipe or device has no size of its own
-    directory = target.resolve().parent
-    room = os.statvfs(directory)
-    free = room.f_bavail * room.f_frsize
-    if free < needed:
-        raise PyxlError(
-            f"{directory} has {free >> 20} MiB free, the checkpoint needs up to {needed >> 20} MiB",
-            "Make room, or name a file elsewhere; an old checkpoint stays until the new one is whole.",
-        )

@@ -5,6 +5,7 @@ Every phase owes its undo from the moment that it is entered; nothing is destroy
 
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,18 +15,21 @@ from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import HelperError, PyxlError
-from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
+from pyxl.ops.force import unless_forced
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.lookup import name_of
-from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, nothing_passed_through
+from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, keeps_topology, nothing_passed_through
+from pyxl.ops.preflight_target import can_be_written
 from pyxl.ops.saved_guest import SavedGuest
 from pyxl.ops.settle import hold
+from pyxl.xen import toolstacks
 
 #: Seconds between two looks at the save-helper's progress, where nobody wants to see it.
 LOOK_SECONDS = 1.0
@@ -35,7 +39,7 @@ class SaveOrder(NamedTuple):
     """What to save and how.
 
     ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
-    file; ``keep_domid`` asks a restore for the same domid.
+    file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks for room and vNUMA.
     """
 
     domain: DomainInfo
@@ -43,6 +47,7 @@ class SaveOrder(NamedTuple):
     after: After = After.DESTROY
     config: GuestConfig | None = None
     keep_domid: bool = False
+    force: bool = False
 
     @property
     def path(self) -> Path | None:
@@ -62,8 +67,13 @@ class Saved(NamedTuple):
     suspended_seconds: float
 
 
-def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, report: Report) -> Saved:
+def save(
+    xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, report: Report,
+    start_monitor: Callable[[int], None] | None = None,
+) -> Saved:  # fmt: skip
     """Save a domain to a file.
+
+    ``start_monitor`` is called with the domid before a guest goes on that nobody watches.
 
     :raise OperationError: it failed; the guest runs and the target is as it was, or the message says what is not.
     """
@@ -74,12 +84,17 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report.remark))
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
-        for remark in can_be_saved(xen, store, domain, order.path):
+        if order.path is not None:
+            for passed_over in can_be_written(xen, store, order.path, domain.memory_kb * 1024, order.force):
+                report.remark(passed_over)
+        for remark in can_be_saved(xen, store, domain):
             report.log(remark)
         device_model = open_dm(domain, store)
         device_model_can_save(device_model)
         living = GuestConfig(xen.config_json(domid), f"domain {domid}")
         nothing_passed_through(living)
+        for passed_over in unless_forced(lambda: keeps_topology(living), order.force):
+            report.remark(passed_over)
         guest = SavedGuest(xen, store, device_model, domid)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
@@ -95,6 +110,7 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         undo.enter(Phase.CONFIG)
         config = order.config or living
         config.set_domid(domid if order.keep_domid else 0)
+        guest.may_have_kb = _fit_memory(config, domain, report)
         stream.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
         # The helper's first request is `suspend`: its answer enters three phases, then memory is written.
@@ -124,6 +140,9 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         last_chance()
         file.commit()
         undo.enter(Phase.SETTLE)
+        if start_monitor is not None and order.after is not After.DESTROY and not toolstacks.is_watched(domain.uuid):
+            start_monitor(domid)
+            report.remark("nobody watched the guest any more (xl's monitor ends at a suspend); pyxl does from now on")
         try:
             guest.settle(order.after, report.remark)
         except PyxlError as error:
@@ -132,6 +151,18 @@ def save(xen: Hypervisor, store: Store, open_dm: OpenDm, order: SaveOrder, repor
         file.close()
         ended = time.monotonic()
     return Saved(name, size, ended - started, ended - guest.asked_at)
+
+
+def _fit_memory(config: GuestConfig, domain: DomainInfo, report: Report) -> int:
+    """Have ``config`` give a restore the memory that the guest has, and return how much it then allows, in KiB.
+
+    A guest that was told to shrink (`xl mem-set`), and has not, has more than its target: libxl would build less.
+    """
+    target = config.target_kb
+    if target and config.give_memory(domain.memory_kb):
+        has, wanted, given = (round(kb / 1024) for kb in (domain.memory_kb, target, config.target_kb))
+        report.remark(f"the guest has {has} MiB, by its config {wanted} MiB: the file gives it {given} MiB")
+    return config.target_kb + MAXMEM_SLACK_KB if target else 0
 
 
 def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:

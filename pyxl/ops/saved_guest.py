@@ -15,7 +15,11 @@ from pyxl.ops.suspend import call_off, resume, suspend
 
 
 class SavedGuest:
-    """A guest from the request to suspend to the end of its save; ``asked_at`` is the time of the request, 0 before."""
+    """A guest from the request to suspend to the end of its save.
+
+    ``asked_at`` is the time of the request, 0 before; ``may_have_kb`` is the memory in KiB that the config in the file
+    allows, 0 for any.
+    """
 
     def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
         self._xen = xen
@@ -24,17 +28,24 @@ class SavedGuest:
         self._domid = domid
         self._device_state = b""
         self.asked_at = 0.0
+        self.may_have_kb = 0
 
     def suspend(self, undo: Undo, report: Report) -> None:
         """Suspend it, then stop its device model and take its state: from here on its memory does not change.
 
-        :raise GuestError: it does not suspend.
+        :raise GuestError: it does not suspend, or got more memory meanwhile than a restore would give it.
         :raise DeviceModelError: the device model does not stop.
         """
         undo.enter(Phase.SUSPEND)
         report.step("suspending the guest")
         self.asked_at = time.monotonic()
         suspend(self._xen, self._store, self._domid)
+        domain = self._xen.domain(self._domid)
+        if domain is not None and 0 < self.may_have_kb < domain.memory_kb:
+            raise GuestError(
+                f"the guest got more memory while it was being saved ({domain.memory_kb >> 10} MiB) than its file says",
+                "Save it once more.",
+            )
         undo.enter(Phase.DEVICE_MODEL)
         if self._device_model is not None:
             self._device_state = self._device_model.stop_and_save()
@@ -52,7 +63,8 @@ class SavedGuest:
         if after is After.DESTROY:
             bring_down(self._xen, self._domid, say)
             return
-        if after is After.PAUSE:
+        domain = self._xen.domain(self._domid)
+        if after is After.PAUSE and domain is not None and not domain.paused:  # each pause wants an unpause of its own
             self._xen.pause(self._domid)
         resume(self._xen, self._store, self._device_model, self._domid)
 

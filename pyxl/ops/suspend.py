@@ -17,14 +17,11 @@ SUSPEND_SECONDS = 60.0
 CALL_OFF_SECONDS = 10.0
 REQUEST = "suspend"
 PARAM_CALLBACK_IRQ = 0
-PARAM_ACPI_S_STATE = 14
 
 
 def needs_help(xen: Hypervisor, store: Store, domid: int) -> bool:
-    """Tell whether the guest itself has to carry out a suspend: it has PV drivers and is awake."""
-    if store.read(paths.domain_type(domid)) != "hvm":
-        return True
-    return bool(xen.hvm_param(domid, PARAM_CALLBACK_IRQ)) and not xen.hvm_param(domid, PARAM_ACPI_S_STATE)
+    """Tell whether the guest itself has to carry out a suspend: it has PV drivers."""
+    return store.read(paths.domain_type(domid)) != "hvm" or bool(xen.hvm_param(domid, PARAM_CALLBACK_IRQ))
 
 
 def suspend(xen: Hypervisor, store: Store, domid: int) -> None:

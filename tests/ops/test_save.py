@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,7 @@ class World:
         self.store = FakeStore(web1())
         self.dm = FakeDeviceModel(self.calls)
         self.target = directory / "checkpoint"
+        self.watched: list[int] = []  # by the monitors that were started
         self.store.on_wait = self.guest_suspends
 
     def guest_suspends(self) -> None:
@@ -46,7 +48,7 @@ class World:
 
     def save(self, after: After = After.DESTROY, **more: object) -> Saved:
         order = SaveOrder(self.xen.all[7], self.target, after, **more)  # type: ignore[arg-type]
-        return save(self.xen, self.store, lambda *_: self.dm, order, Report())
+        return save(self.xen, self.store, lambda *_: self.dm, order, Report(), self.watched.append)
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.target.parent.iterdir())
@@ -74,6 +76,25 @@ def test_whole_order(world: World, after: After, end: list[str]) -> None:
     world.save(after)
     assert world.calls == [*BEFORE_END, *end]
     assert world.store.resumed_domids == ([] if after is After.DESTROY else [7])
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+@pytest.mark.parametrize("after", list(After))
+def test_a_guest_that_goes_on_is_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch, after: After, is_watched: bool
+) -> None:
+    monkeypatch.setattr("pyxl.ops.save.toolstacks.is_watched", lambda uuid: is_watched and uuid == UUID)
+    world.save(after)
+    assert world.watched == ([] if is_watched or after is After.DESTROY else [7])
+
+
+def test_a_guest_that_is_paused_already_is_not_paused_again(world: World) -> None:
+    """Each pause would want an unpause of its own."""
+    world.xen.params[suspend.PARAM_CALLBACK_IRQ] = 0
+    world.xen.all[7] = running()._replace(paused=True)
+    world.save(After.PAUSE)
+    assert "pause 7" not in world.calls
+    assert world.xen.all[7].paused
 
 
 def test_file_is_header_stream_state_end(world: World) -> None:
@@ -105,13 +126,44 @@ def test_old_file_is_replaced_only_by_a_whole_one(world: World) -> None:
     assert world.files() == ["checkpoint"]
 
 
+def config_of(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        found: dict[str, Any] = json.loads(xl_header.parse(stream.read).config)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("has", "gets", "most"),
+    [
+        (131072, 98304 + 32768, 131072),  # it was told to shrink to 96 MiB, and has not
+        (98304 + 1024, 98304, 131072),  # what libxl lets it have beyond its target
+        (262144, 262144, 262144),  # and more than its maximum, by `xl mem-max`
+    ],
+)
+def test_the_file_gives_the_guest_the_memory_that_it_has(world: World, has: int, gets: int, most: int) -> None:
+    build = CONFIG["b_info"] | {"target_memkb": 98304}  # type: ignore[operator]
+    world.xen.config = json.dumps(CONFIG | {"b_info": build})
+    world.xen.all[7] = running()._replace(memory_kb=has)
+    world.save()
+    in_file = config_of(world.target)["b_info"]
+    assert (in_file["target_memkb"], in_file["max_memkb"]) == (gets, most)
+
+
+def test_memory_that_a_guest_gets_meanwhile_does_not_go_unseen(world: World) -> None:
+    def grow() -> None:
+        world.guest_suspends()
+        world.xen.all[7] = world.xen.all[7]._replace(memory_kb=262144)
+
+    world.store.on_wait = grow
+    with pytest.raises(OperationError, match=r"suspend: the guest got more memory.*guest resumed, nothing written"):
+        world.save()
+
+
 def test_domid_is_stored_only_when_asked_for(world: World) -> None:
     world.save(keep_domid=True, after=After.RESUME)
-    with world.target.open("rb") as file:
-        assert json.loads(xl_header.parse(file.read).config)["c_info"]["domid"] == 7
+    assert config_of(world.target)["c_info"]["domid"] == 7
     world.save()
-    with world.target.open("rb") as file:
-        assert "domid" not in json.loads(xl_header.parse(file.read).config)["c_info"]
+    assert "domid" not in config_of(world.target)["c_info"]
 
 
 def test_guest_without_pv_drivers_is_suspended_by_hypercall(world: World) -> None:

@@ -1,0 +1,123 @@
+"""The checks of where a checkpoint is to go: it can be written, nobody else needs what is there, and there is room.
+
+They touch nothing.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyxl.errors import PyxlError
+from pyxl.formats.guest_config import GuestConfig
+from pyxl.model import paths
+from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops.force import unless_forced
+from pyxl.ops.lookup import name_of
+from pyxl.ops.preflight_disks import backends, identity, path_of
+
+#: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
+STREAM_OVERHEAD = 16 << 20
+
+
+def can_be_written(xen: Hypervisor, store: Store, target: Path, memory: int, force: bool) -> list[str]:
+    """Refuse a target that cannot take the checkpoint of a guest with ``memory`` bytes, or that somebody needs.
+
+    ``force`` passes over the check for room, and returns what it found: a file system may compress, or not know.
+
+    :raise PyxlError: the reason and its remedy.
+    """
+    _check_place(target)
+    if target.exists():
+        _check_nobody_s(xen, store, target)
+    return unless_forced(lambda: _check_room(target, memory + STREAM_OVERHEAD), force)
+
+
+def _check_place(target: Path) -> None:
+    directory = target.resolve().parent
+    if not directory.is_dir():
+        raise PyxlError(f"there is no directory {directory}", f"`mkdir -p {directory}` makes it.")
+    if target.is_dir():
+        raise PyxlError(f"{target} is a directory", f"Name a file in it, such as {target / 'checkpoint'}.")
+    place = directory if target.is_file() or not target.exists() else target
+    if not os.access(place, os.W_OK):
+        read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+        why = "it is on a read-only file system" if read_only else "its permissions or attributes forbid it"
+        raise PyxlError(f"{place} cannot be written to: {why}", "Name a file elsewhere, or change that.")
+
+
+def _check_nobody_s(xen: Hypervisor, store: Store, target: Path) -> None:
+    """Refuse what a domain uses, and a device that this host does."""
+    there = identity(str(target))
+    if there is None:
+        return  # a pipe or character device
+    elsewhere = "Name another file; this one would be replaced."
+    for domid, backend in backends(store):
+        if identity(path_of(store, backend)) == there:
+            raise PyxlError(f'{target} is a disk of domain {domid} "{name_of(store, domid)}"', elsewhere)
+    for domain in xen.domains():
+        if domain.domid and not domain.dying:
+            for what, path in _files_of(xen, store, domain.domid):
+                if identity(path) == there:
+                    raise PyxlError(
+                        f'{target} is the {what} of domain {domain.domid} "{name_of(store, domain.domid)}"', elsewhere
+                    )
+    if target.is_block_device():
+        _check_device(target)
+
+
+def _files_of(xen: Hypervisor, store: Store, domid: int) -> Iterator[tuple[str, str]]:
+    """Yield (what it is, path) for each file of this host that a domain has: those of its config, and its logs."""
+    from pyxl.formats.host_references import Kind  # most targets do not exist yet
+
+    try:
+        config = GuestConfig(xen.config_json(domid), f"domain {domid}")
+    except PyxlError:  # libxl does not know it: another toolstack's, or one that is being built
+        return
+    for reference in config.references():
+        if reference.kind is Kind.FILE:
+            yield reference.what, reference.path
+        elif reference.path.startswith("file:"):
+            yield reference.what, reference.path.removeprefix("file:")
+    name = name_of(store, domid)
+    for program in ("qemu-dm", "pyxl", "xl"):
+        yield "log", f"{paths.LOG_DIRECTORY}/{program}-{name}.log"
+
+
+def _check_device(target: Path) -> None:
+    """Refuse a block device that is mounted, swapped to, or a member of a volume group or array."""
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        raise PyxlError(
+            f"{target} is in use by this host: mounted, swapped to, or a part of a volume group or array",
+            "Name another device; this one would be overwritten.",
+        ) from error
+
+
+def _check_room(target: Path, needed: int) -> None:
+    if target.is_block_device():
+        place, free = target, _size(target)
+    elif target.exists() and not target.is_file():
+        return  # a pipe has no size of its own
+    else:
+        place = target.resolve().parent
+        room = os.statvfs(place)
+        if not room.f_blocks:
+            return  # ramfs and some of FUSE do not know
+        free = room.f_bavail * room.f_frsize
+    if free < needed:
+        raise PyxlError(
+            f"{place} has {free >> 20} MiB free, the checkpoint needs up to {needed >> 20} MiB",
+            "Make room, or name a file elsewhere; an old checkpoint stays until the new one is whole.",
+        )
+
+
+def _size(device: Path) -> int:
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.lseek(fd, 0, os.SEEK_END)
+    finally:
+        os.close(fd)
