@@ -8,12 +8,12 @@ import pytest
 #: Minutes on two idle cores, as tests/README.md has them: who adds to one takes as much away from another.  The lab's
 #: row is the wait for it, from an empty cache; the rooms without a lab run meanwhile.
 BUDGET = {
-    "tests/xen": 5.0,
+    "tests/xen": 4.0,
     "tests/xen/dm": 7.5,
-    "tests/xen/faults": 7.5,
+    "tests/xen/faults": 6.5,
     "tests/xen/files": 3.0,
-    "tests/xen/guests": 10.0,
-    "tests/xen/host": 5.0,
+    "tests/xen/guests": 9.5,
+    "tests/xen/host": 6.5,
 }
 REST, REST_MINUTES = "without a lab", 2.0
 

@@ -9,11 +9,12 @@ FILE = f"{PLACE}/checkpoint"
 
 
 def under_our_monitor(dom0: Dom0, after: str) -> int:
-    """Put the lab's guest under pyxl's monitor, and return its domid."""
-    dom0.run(f"xl destroy tick; pyxl restore {SAVED_GUEST_FILE}")
+    """Put the lab's guest under pyxl's monitor, and return its domid; a save gives one to a guest of xl's."""
+    tool = "pyxl" if after == "restore" else "xl"
+    dom0.run(f"xl destroy tick; {tool} restore {SAVED_GUEST_FILE} 2>&1")
     dom0.tick("tick")
     if after == "save -c":
-        dom0.pyxl(f"save -c tick {FILE}")
+        assert "pyxl does from now on" in dom0.pyxl(f"save -c tick {FILE}").stderr
         dom0.tick("tick")
     domid = dom0.domid("tick")
     assert domid is not None
@@ -40,10 +41,33 @@ def test_power_off_destroys(dom0: Dom0) -> None:
 
 
 def test_panic_obeys_on_crash(dom0: Dom0) -> None:
-    domid = under_our_monitor(dom0, "restore")
+    """With rename-restart the guest keeps its uuid, and its corpse gets another, as under xl."""
+    dom0.run("xl destroy tick; (cat /etc/xen/lab/tick.cfg; echo 'on_crash = \"rename-restart\"') > /root/tick.cfg")
+    dom0.pyxl(f"restore /root/tick.cfg {SAVED_GUEST_FILE}")
+    domid, uuid = dom0.domid("tick"), dom0.uuid("tick")
+    assert domid is not None
     dom0.send("tick", "panic")
-    dom0.wait_until_gone("tick")
-    dom0.wait_for_log("tick", f'domain {domid} "tick": crash, on_crash=destroy')
+    new = dom0.wait_for_domid("tick", domid)
+    dom0.wait_for_log("tick", f'domain {new} "tick" takes the place of {domid}')
+    dom0.wait_for_log("tick", f'domain {domid} "tick": crash, on_crash=rename-restart')
+    corpse = f"tick-{dom0.run('date -u +%Y').stdout.strip()}"
+    [name] = [name for name in dom0.domains() if name.startswith(corpse)]
+    assert dom0.domid(name) == domid
+    assert (dom0.uuid("tick"), dom0.uuid(name) == uuid) == (uuid, False)
+    dom0.pyxl("destroy tick")
+    dom0.pyxl(f"destroy {name}")
+    assert dom0.run(f"ls /var/lib/xen | grep -E 'userdata-.\\.({domid}|{new})\\.'", check=False).stdout == ""
+
+
+def test_a_soft_reset_is_done_in_place(dom0: Dom0) -> None:
+    """Xen is told what a guest says that boots another kernel by kexec."""
+    domid = under_our_monitor(dom0, "restore")
+    script = "import ctypes; x = ctypes.CDLL('libxenctrl.so.4.17'); x.xc_interface_open.restype = ctypes.c_void_p; "
+    script += f"x.xc_domain_shutdown(ctypes.c_void_p(x.xc_interface_open(None, None, 0)), {domid}, 5)"
+    dom0.run(f'python3 -c "{script}"')
+    dom0.wait_for_log("tick", f'domain {domid} "tick" goes on after a soft reset')
+    assert dom0.run(f"xl list {domid} | tail -1 | grep -c -e '-s-'", check=False).stdout == "0\n"
+    dom0.pyxl("destroy tick")
 
 
 @pytest.mark.parametrize("option", ["-e", "-F"])

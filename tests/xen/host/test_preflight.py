@@ -29,6 +29,17 @@ def test_pv_drivers_that_say_that_they_cannot(host: Dom0) -> None:
     host.run(f"xl pause disk; xenstore-write {control}/feature-suspend 1")
 
 
+def test_a_guest_that_sleeps(host: Dom0) -> None:
+    """Xen puts it to sleep as if the guest had written to its ACPI registers."""
+    host.run("sed 's/\"plain\"/\"sleeper\"/' /etc/xen/lab/plain.cfg > /root/sleeper.cfg; xl create -p /root/sleeper.cfg")
+    script = "import ctypes; x = ctypes.CDLL('libxenctrl.so.4.17'); x.xc_interface_open.restype = ctypes.c_void_p; "
+    script += f"h = ctypes.c_void_p(x.xc_interface_open(None, None, 0)); x.xc_hvm_param_set(h, {host.domid('sleeper')}, 14, "
+    host.run(f'python3 -c "{script}ctypes.c_uint64(3))"')
+    said = host.refused(f"save sleeper {FILE}")
+    host.run("xl destroy sleeper")
+    assert "preflight: the guest sleeps (ACPI S3)" in said and "s3resume" in said
+
+
 def test_a_read_only_file_system(host: Dom0) -> None:
     host.run("mkdir -p /root/ro; mount -t tmpfs -o ro,size=600m tmpfs /root/ro")
     said = host.refused("save plain /root/ro/x")

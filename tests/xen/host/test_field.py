@@ -1,0 +1,129 @@
+"""What real hosts do to a toolstack, as users have reported it; each lost a guest or was refused before version 0.4."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.xen.conftest import PLACE, Dom0
+from tests.xen.guests.test_journey import went_on
+
+FILE = f"{PLACE}/checkpoint"
+
+
+@pytest.fixture
+def host(shared_dom0: Dom0) -> Iterator[Dom0]:
+    """dom0; afterwards it must have the same guests, and nothing of ours."""
+    before = shared_dom0.domains()
+    yield shared_dom0
+    assert shared_dom0.domains() == before
+    assert shared_dom0.left_behind() == []
+
+
+def test_a_ballooned_guest_comes_back_with_the_memory_that_it_has(host: Dom0) -> None:
+    """It has no PV drivers, so it never gives back what `xl mem-set` wants; stock xl takes the file, too."""
+    before = host.wake("plain")
+    host.run("xl mem-set plain 96")
+    said = host.pyxl(f"save plain {FILE}").stderr
+    assert "the guest has 128 MiB, by its config 96 MiB: the file gives it 128 MiB" in said
+    host.run(f"xl restore {FILE} 2>&1")
+    went_on(before, host.tick("plain"))
+    host.run("xl destroy plain")
+    host.pyxl(f"restore {FILE}")
+    went_on(before, host.tick("plain"))
+
+
+def test_a_guest_that_is_paused_needs_one_unpause_after_save_p(host: Dom0) -> None:
+    host.wake("plain")
+    host.run("xl pause plain")
+    host.pyxl(f"save -p plain {FILE}")
+    host.run("xl unpause plain")
+    host.tick("plain")
+
+
+def test_nothing_that_a_domain_needs_is_a_target(host: Dom0) -> None:
+    """Its disks, by all their names, its kernel and its log; each refusal leaves the file as it was."""
+    host.run("ln -sf /var/lib/pyxl-lab/disk-hda.raw /root/link.raw")
+    disk, plain = host.domid("disk"), host.domid("plain")
+    sums = host.run("cd /var/lib/pyxl-lab; md5sum disk-hda.raw disk-hdb.qcow2 vmlinuz").stdout
+    for target, said in (
+        ("/var/lib/pyxl-lab/disk-hda.raw", f'disk-hda.raw is a disk of domain {disk} "disk"'),
+        ("/root/link.raw", f'disk-hda.raw is a disk of domain {disk} "disk"'),
+        ("/var/lib/pyxl-lab/disk-hdb.qcow2", f'disk-hdb.qcow2 is a disk of domain {disk} "disk"'),
+        ("/var/lib/pyxl-lab/vmlinuz", "vmlinuz is the kernel of domain "),
+        ("/var/log/xen/qemu-dm-plain.log", f'qemu-dm-plain.log is the log of domain {plain} "plain"'),
+    ):
+        assert said in host.refused(f"save -c plain {target}")
+    assert host.run("cd /var/lib/pyxl-lab; md5sum disk-hda.raw disk-hdb.qcow2 vmlinuz").stdout == sums
+
+
+def test_a_device_that_the_host_uses_or_that_is_too_small(host: Dom0) -> None:
+    host.run("truncate -s 64M /root/d.raw; losetup /dev/loop7 /root/d.raw; mkfs.ext4 -q /dev/loop7; mount /dev/loop7 /mnt")
+    in_use = host.refused("save -c plain /dev/loop7")
+    host.run("umount /mnt")
+    small = host.refused("save -c plain /dev/loop7")
+    host.run("losetup -d /dev/loop7")
+    assert "preflight: /dev/loop7 is in use by this host" in in_use
+    assert "preflight: /dev/loop7 has 64 MiB free, the checkpoint needs up to" in small
+
+
+def test_every_way_to_name_what_is_open(host: Dom0) -> None:
+    """Standard output by its names in /dev, and what bash makes of `>(…)`; also where the reader set it not to block."""
+    host.wake("plain")
+    slow = "import os, subprocess, sys, time; r, w = os.pipe(); os.set_blocking(w, False); "
+    slow += f"p = subprocess.Popen(['pyxl', 'save', '-c', 'plain', '-'], stdout=w); os.close(w); f = open('{FILE}.3', 'wb'); "
+    slow += "exec('while d := os.read(r, 1 << 16): f.write(d)'); sys.exit(p.wait())"
+    host.run(
+        f"set -e -o pipefail; pyxl save -c plain /dev/stdout | cat > {FILE}.1; "
+        f'pyxl save -c plain >(cat > {FILE}.2; touch /root/done); python3 -c "{slow}"; '
+        "while ! [ -e /root/done ]; do sleep 0.1; done"
+    )
+    for number in range(1, 4):
+        assert ": whole" in host.pyxl(f"verify {FILE}.{number}").stdout
+
+
+def test_a_fifo_that_nobody_reads_ends_by_ctrl_c(host: Dom0) -> None:
+    host.wake("plain")
+    host.run(f"mkfifo {FILE}.fifo")
+    result = host.run(f"timeout -s INT 3 pyxl save -c plain {FILE}.fifo", check=False)
+    assert "open file: interrupted" in result.stderr
+    host.tick("plain")
+
+
+def test_a_file_system_that_does_not_know_its_room(host: Dom0) -> None:
+    host.wake("plain")
+    host.run("mkdir -p /root/ramfs; mount -t ramfs ramfs /root/ramfs; pyxl save -c plain /root/ramfs/x; pyxl verify /root/ramfs/x")
+    host.run("umount /root/ramfs")
+
+
+def test_room_that_seems_short_can_be_passed_over(host: Dom0) -> None:
+    host.run("mkdir -p /root/small; mount -t tmpfs -o size=100m tmpfs /root/small")
+    assert "`--force` passes over this check" in host.refused("save -c plain /root/small/x")
+    result = host.pyxl("save --force -c plain /root/small/x", check=False)
+    host.run("umount /root/small")
+    assert result.status == 1
+    assert "pyxl: passed over by --force: /root/small has 100 MiB free" in result.stderr
+    assert "No space left on device" in result.stderr and "guest resumed, nothing written" in result.stderr
+    host.tick("plain")
+
+
+def test_logs_that_cannot_be_kept_keep_nobody_from_a_guest(host: Dom0) -> None:
+    """The log's directory is a full disk; stderr is closed, or full."""
+    host.wake("plain")
+    host.run("mount -t tmpfs -o size=4k tmpfs /var/log; mkdir /var/log/xen; cat /dev/zero > /var/log/full || true")
+    try:
+        host.pyxl(f"save -c plain {FILE}.1 2>&-")
+        host.pyxl(f"save plain {FILE}.2 2>/dev/full")
+    finally:
+        host.run("umount /var/log")
+    host.pyxl(f"restore {FILE}.2")
+    host.tick("plain")
+
+
+def test_a_directory_of_xenstore_that_is_larger_than_one_answer(host: Dom0) -> None:
+    domid = host.domid("plain")
+    names = [f"/local/domain/{'x' * 60}{number}" for number in range(100)]
+    host.run("xenstore-write " + " ".join(f"{name} 1" for name in names))
+    try:
+        assert host.pyxl("domid plain").stdout.strip() == str(domid)
+    finally:
+        host.run("xenstore-rm " + " ".join(names))
