@@ -20,14 +20,19 @@ from pyxl.ops.preflight_disks import backends, identity, path_of
 STREAM_OVERHEAD = 16 << 20
 
 
-def can_be_written(xen: Hypervisor, store: Store, target: Path, memory: int, force: bool) -> list[str]:
+def can_be_written(
+    xen: Hypervisor, store: Store, target: Path, memory: int, *, destroys: bool, force: bool
+) -> list[str]:
     """Refuse a target that cannot take the checkpoint of a guest with ``memory`` bytes, or that somebody needs.
 
-    ``force`` passes over the check for room, and returns what it found: a file system may compress, or not know.
+    ``destroys`` says that the guest is then nowhere else.  ``force`` passes over the check for room, and returns what
+    it found: a file system may compress, or not know.
 
     :raise PyxlError: the reason and its remedy.
     """
     _check_place(target)
+    if destroys and target.is_char_device():
+        raise PyxlError(f"{target} keeps nothing: the guest would be gone", "`-c` lets it run on after such a save.")
     if target.exists():
         _check_nobody_s(xen, store, target)
     return unless_forced(lambda: _check_room(target, memory + STREAM_OVERHEAD), force)

@@ -85,7 +85,10 @@ def save(
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
         if order.path is not None:
-            for passed_over in can_be_written(xen, store, order.path, domain.memory_kb * 1024, order.force):
+            memory, destroys = domain.memory_kb * 1024, order.after is After.DESTROY
+            for passed_over in can_be_written(
+                xen, store, order.path, memory, destroys=destroys, force=order.force
+            ):
                 report.remark(passed_over)
         for remark in can_be_saved(xen, store, domain):
             report.log(remark)

@@ -19,13 +19,14 @@ def store() -> FakeStore:
 
 
 def check(
-    store: FakeStore, target: Path, memory: int = 1 << 20, *, force: bool = False, config: object = CONFIG
-) -> list[str]:
+    store: FakeStore, target: Path, memory: int = 1 << 20, *, destroys: bool = True, force: bool = False,
+    config: object = CONFIG,
+) -> list[str]:  # fmt: skip
     xen = FakeXen([], running())
     xen.config = json.dumps(config)
     before = dict(store.nodes)
     try:
-        return can_be_written(xen, store, target, memory, force)
+        return can_be_written(xen, store, target, memory, destroys=destroys, force=force)
     finally:
         assert store.nodes == before
         assert not [call for call in xen.calls if not call.startswith("config_json")]
@@ -57,6 +58,13 @@ def test_too_little_room_unless_forced(store: FakeStore, tmp_path: Path) -> None
     assert "Make room" in caught.value.hint and "`--force` passes over this check" in caught.value.hint
     [said] = check(store, tmp_path / "x", 1 << 60, force=True)
     assert said.startswith("passed over by --force: ") and "the checkpoint needs up to" in said
+
+
+def test_a_device_that_keeps_nothing(store: FakeStore) -> None:
+    with pytest.raises(PyxlError, match="/dev/null keeps nothing: the guest would be gone") as caught:
+        check(store, Path("/dev/null"))
+    assert "`-c`" in caught.value.hint
+    assert check(store, Path("/dev/null"), destroys=False) == []
 
 
 def test_a_pipe_needs_no_room(store: FakeStore, tmp_path: Path) -> None:

@@ -303,9 +303,9 @@ def test_a_domain_that_another_destroys_after_the_file_is_whole_is_a_save(world:
 
 def test_a_device_is_written_to_and_stays(world: World) -> None:
     world.target = Path("/dev/null")
-    world.save()
+    world.save(After.RESUME)
     assert Path("/dev/null").is_char_device()
-    assert world.calls[-1] == "destroy 7"
+    assert world.calls[-1] == "resume 7"
 
 
 def test_the_journal_knows_each_phase_and_is_gone_at_the_end(world: World, journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:

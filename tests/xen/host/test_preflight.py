@@ -64,6 +64,16 @@ def test_a_device_that_cannot_be_saved(host: Dom0) -> None:
     assert "preflight: the device model cannot save its state: " in said and "nvme" in said
 
 
+def test_a_topology_that_would_be_lost(host: Dom0) -> None:
+    """Stock xl refuses it, too, when the guest is suspended already."""
+    host.run("sed 's/\"plain\"/\"numa\"/' /etc/xen/lab/plain.cfg > /root/numa.cfg")
+    node = '"pnode=0", "size=128", "vcpus=0", "vdistances=10"'
+    host.run(f"echo 'vnuma = [[{node}]]' >> /root/numa.cfg; xl create -p /root/numa.cfg")
+    said = host.refused(f"save numa {FILE}")
+    host.run("xl destroy numa")
+    assert "preflight: the guest has a NUMA topology of its own" in said and "`--force` passes over" in said
+
+
 def test_a_disk_that_another_guest_writes_to(host: Dom0) -> None:
     host.run("ln -sf /var/lib/pyxl-lab/disk-hda.raw /root/link.raw")
     host.run("sed 's/\"disk\"/\"thief\"/; s|/var/lib/pyxl-lab/disk-hda.raw|/root/link.raw|' /etc/xen/lab/disk.cfg > /root/thief.cfg")

@@ -49,6 +49,7 @@ CASES = [
     ("domid nosuch", 'pyxl: there is no domain "nosuch"'),
     ("domname 4711", 'pyxl: there is no domain "4711"'),
     ("destroy 0", "pyxl: domain 0 is this host's control domain"),
+    (f"restore /root/less.cfg {FILE}.free", "memory is 128 MiB in the checkpoint, and 64 MiB in the config"),
     (f"restore {FILE}.flag", r"check file: unknown mandatory flags 0x4 \(at byte 36\)"),
 ]
 #: Lengths that a whole checkpoint is cut to.
@@ -71,6 +72,7 @@ def said(with_file: Dom0) -> dict[str, str]:
     before = with_file.domains()
     prepare = [
         f"cp {FILE}.free {FILE}.flag; printf '\\x07' | dd of={FILE}.flag bs=1 seek=36 conv=notrunc 2>/dev/null",
+        "sed 's/\"tick\"/\"web1\"/; s/memory = 128/memory = 64/' /etc/xen/lab/tick.cfg > /root/less.cfg",
         f"size=$(stat -c %s {FILE}.free)",
         *(f"head -c {length} {FILE}.free > {FILE}.cut-{number}" for number, length in enumerate(CUTS)),
         *(f"(sed 's/\"tick\"/\"web1\"/' /etc/xen/lab/tick.cfg; echo {shlex.quote(line)}) > /root/x-{number}.cfg"
