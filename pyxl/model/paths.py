@@ -90,6 +90,11 @@ def domain_log(domain_name: str) -> str:
     return f"{LOG_DIRECTORY}/pyxl-{domain_name.replace('/', '_')}.log"
 
 
+def libxl_config(domid: int, uuid: str) -> str:
+    """The config that libxl keeps of a domain: JSON and a NUL (xen-spec.md 9.4)."""
+    return f"{LIB_DIRECTORY}/userdata-d.{domid}.{uuid}.libxl-json"
+
+
 def crash_dump(domain_name: str, stamp: str) -> str:
     """Return where a crashed domain's memory goes with on_crash=coredump-…, as xl names it."""
     return f"{LIB_DIRECTORY}/dump/{stamp}-{domain_name.replace('/', '_')}.core"

@@ -11,6 +11,7 @@ from pathlib import Path
 from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
+from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops.force import unless_forced
 from pyxl.ops.lookup import name_of
@@ -62,31 +63,34 @@ def _check_nobody_s(xen: Hypervisor, store: Store, target: Path) -> None:
             raise PyxlError(f'{target} is a disk of domain {domid} "{name_of(store, domid)}"', elsewhere)
     for domain in xen.domains():
         if domain.domid and not domain.dying:
-            for what, path in _files_of(xen, store, domain.domid):
+            name = name_of(store, domain.domid)
+            for what, path in _files_of(domain, name):
                 if identity(path) == there:
-                    raise PyxlError(
-                        f'{target} is the {what} of domain {domain.domid} "{name_of(store, domain.domid)}"', elsewhere
-                    )
+                    raise PyxlError(f'{target} is the {what} of domain {domain.domid} "{name}"', elsewhere)
     if target.is_block_device():
         _check_device(target)
 
 
-def _files_of(xen: Hypervisor, store: Store, domid: int) -> Iterator[tuple[str, str]]:
-    """Yield (what it is, path) for each file of this host that a domain has: those of its config, and its logs."""
+def _files_of(domain: DomainInfo, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (what it is, path) for each file of this host that a domain has: its logs, and those of its config.
+
+    The config is the one that libxl keeps in a file: to ask libxl for it means to ask the device model, which may be
+    stopped, or busy with another save.
+    """
     from pyxl.formats.host_references import Kind  # most targets do not exist yet
 
+    for program in ("qemu-dm", "pyxl", "xl"):
+        yield "log", f"{paths.LOG_DIRECTORY}/{program}-{name}.log"
+    file = Path(paths.libxl_config(domain.domid, domain.uuid))
     try:
-        config = GuestConfig(xen.config_json(domid), f"domain {domid}")
-    except PyxlError:  # libxl does not know it: another toolstack's, or one that is being built
+        config = GuestConfig(file.read_text().rstrip("\0"), str(file))
+    except (OSError, ValueError, PyxlError):  # another toolstack's, or one that is being built
         return
     for reference in config.references():
         if reference.kind is Kind.FILE:
             yield reference.what, reference.path
         elif reference.path.startswith("file:"):
             yield reference.what, reference.path.removeprefix("file:")
-    name = name_of(store, domid)
-    for program in ("qemu-dm", "pyxl", "xl"):
-        yield "log", f"{paths.LOG_DIRECTORY}/{program}-{name}.log"
 
 
 def _check_device(target: Path) -> None:

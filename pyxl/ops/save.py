@@ -143,9 +143,8 @@ def save(
         last_chance()
         file.commit()
         undo.enter(Phase.SETTLE)
-        if start_monitor is not None and order.after is not After.DESTROY and not toolstacks.is_watched(domain.uuid):
-            start_monitor(domid)
-            report.remark("nobody watched the guest any more (xl's monitor ends at a suspend); pyxl does from now on")
+        if start_monitor is not None and order.after is not After.DESTROY:
+            _have_it_watched(domain, start_monitor, report)
         try:
             guest.settle(order.after, report.remark)
         except PyxlError as error:
@@ -166,6 +165,16 @@ def _fit_memory(config: GuestConfig, domain: DomainInfo, report: Report) -> int:
         has, wanted, given = (round(kb / 1024) for kb in (domain.memory_kb, target, config.target_kb))
         report.remark(f"the guest has {has} MiB, by its config {wanted} MiB: the file gives it {given} MiB")
     return config.target_kb + MAXMEM_SLACK_KB if target else 0
+
+
+def _have_it_watched(domain: DomainInfo, start_monitor: Callable[[int], None], report: Report) -> None:
+    """Start a monitor for a guest that has none any more; that there can be none is no reason not to let it go on."""
+    try:
+        if not toolstacks.is_watched(domain.uuid):
+            start_monitor(domain.domid)
+            report.remark("nobody watched the guest any more (xl's monitor ends at a suspend); pyxl does from now on")
+    except OSError as error:
+        report.remark(f"nobody watches the guest: no monitor could be started ({error})")
 
 
 def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:

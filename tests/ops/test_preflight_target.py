@@ -10,7 +10,7 @@ import pytest
 from pyxl.errors import PyxlError
 from pyxl.model import paths
 from pyxl.ops.preflight_target import can_be_written
-from tests.fakes.host import CONFIG, FakeStore, FakeXen, running, web1
+from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 
 
 @pytest.fixture
@@ -19,17 +19,14 @@ def store() -> FakeStore:
 
 
 def check(
-    store: FakeStore, target: Path, memory: int = 1 << 20, *, destroys: bool = True, force: bool = False,
-    config: object = CONFIG,
-) -> list[str]:  # fmt: skip
+    store: FakeStore, target: Path, memory: int = 1 << 20, *, destroys: bool = True, force: bool = False
+) -> list[str]:
     xen = FakeXen([], running())
-    xen.config = json.dumps(config)
     before = dict(store.nodes)
     try:
         return can_be_written(xen, store, target, memory, destroys=destroys, force=force)
     finally:
-        assert store.nodes == before
-        assert not [call for call in xen.calls if not call.startswith("config_json")]
+        assert (store.nodes, xen.calls) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -102,15 +99,19 @@ def test_a_disk_of_a_domain_is_no_target(store: FakeStore, tmp_path: Path, param
         ("serial", {"type.hvm": {"serial": "file:{}"}}),
     ],
 )
-def test_a_file_of_a_domain_is_no_target(store: FakeStore, tmp_path: Path, what: str, config: object) -> None:
+def test_a_file_of_a_domain_is_no_target(
+    store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, config: object
+) -> None:
+    monkeypatch.setattr(paths, "LIB_DIRECTORY", str(tmp_path))
     file = tmp_path / "file"
     file.touch()
-    named = json.loads(json.dumps({**CONFIG, "b_info": config}).replace("{}", str(file)))
+    kept = json.dumps({**CONFIG, "b_info": config}).replace("{}", str(file)) + "\0"
+    Path(paths.libxl_config(7, UUID)).write_text(kept)
     with pytest.raises(PyxlError, match=f'{file} is the {what} of domain 7 "web1"'):
-        check(store, file, config=named)
+        check(store, file)
     other = tmp_path / "old checkpoint"
     other.touch()
-    assert check(store, other, config=named) == []
+    assert check(store, other) == []
 
 
 def test_a_log_of_a_domain_is_no_target(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Save: the order of its steps, and what each failure leaves behind."""
 
+import errno
 import json
 import os
 import threading
@@ -86,6 +87,16 @@ def test_a_guest_that_goes_on_is_watched(
     monkeypatch.setattr("pyxl.ops.save.toolstacks.is_watched", lambda uuid: is_watched and uuid == UUID)
     world.save(after)
     assert world.watched == ([] if is_watched or after is After.DESTROY else [7])
+
+
+def test_a_monitor_that_cannot_be_started_does_not_keep_the_guest(world: World) -> None:
+    class Full(list[int]):
+        def append(self, _: int) -> None:
+            raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    world.watched = Full()
+    world.save(After.RESUME)
+    assert world.calls[-1] == "resume 7"
 
 
 def test_a_guest_that_is_paused_already_is_not_paused_again(world: World) -> None:
