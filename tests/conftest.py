@@ -9,11 +9,11 @@ import pytest
 #: row is the wait for it, from an empty cache; the rooms without a lab run meanwhile.
 BUDGET = {
     "tests/xen": 4.0,
-    "tests/xen/dm": 7.5,
-    "tests/xen/faults": 6.5,
-    "tests/xen/files": 3.0,
+    "tests/xen/dm": 7.0,
+    "tests/xen/faults": 6.0,
+    "tests/xen/files": 2.5,
     "tests/xen/guests": 9.5,
-    "tests/xen/host": 6.5,
+    "tests/xen/host": 7.0,
 }
 REST, REST_MINUTES = "without a lab", 2.0
 
