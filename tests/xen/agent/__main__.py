@@ -82,6 +82,16 @@ class Agent:
         self.xen.unpause(self.store.domid(name))
         return {}
 
+    def shut_down(self, name: str, reason: int) -> Answer:
+        """Shut a guest down as if it had said so itself."""
+        self.xen.shut_down(self.store.domid(name), reason)
+        return {}
+
+    def put_to_sleep(self, name: str) -> Answer:
+        """Put a guest into ACPI S3."""
+        self.xen.put_to_sleep(self.store.domid(name))
+        return {}
+
     def keep(self, names: list[str]) -> Answer:
         """Destroy every domain but those of these names, and pause those."""
         for domain in self.xen.domains():

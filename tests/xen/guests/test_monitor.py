@@ -3,6 +3,7 @@
 import pytest
 
 from pyxl.lab.recipe import SAVED_GUEST_FILE
+from pyxl.model.domain import ShutdownReason
 from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/checkpoint"
@@ -62,9 +63,7 @@ def test_panic_obeys_on_crash(dom0: Dom0) -> None:
 def test_a_soft_reset_is_done_in_place(dom0: Dom0) -> None:
     """Xen is told what a guest says that boots another kernel by kexec."""
     domid = under_our_monitor(dom0, "restore")
-    script = "import ctypes; x = ctypes.CDLL('libxenctrl.so.4.17'); x.xc_interface_open.restype = ctypes.c_void_p; "
-    script += f"x.xc_domain_shutdown(ctypes.c_void_p(x.xc_interface_open(None, None, 0)), {domid}, 5)"
-    dom0.run(f'python3 -c "{script}"')
+    dom0.link.ask("shut_down", name="tick", reason=ShutdownReason.SOFT_RESET.value)
     dom0.wait_for_log("tick", f'domain {domid} "tick" goes on after a soft reset')
     assert dom0.run(f"xl list {domid} | tail -1 | grep -c -e '-s-'", check=False).stdout == "0\n"
     dom0.pyxl("destroy tick")

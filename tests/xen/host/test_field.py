@@ -1,22 +1,9 @@
 """What real hosts do to a toolstack, as users have reported it; each lost a guest or was refused before version 0.4."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.xen.conftest import PLACE, Dom0
 from tests.xen.guests.test_journey import went_on
 
 FILE = f"{PLACE}/checkpoint"
-
-
-@pytest.fixture
-def host(shared_dom0: Dom0) -> Iterator[Dom0]:
-    """dom0; afterwards it must have the same guests, and nothing of ours."""
-    before = shared_dom0.domains()
-    yield shared_dom0
-    assert shared_dom0.domains() == before
-    assert shared_dom0.left_behind() == []
 
 
 def test_a_ballooned_guest_comes_back_with_the_memory_that_it_has(host: Dom0) -> None:

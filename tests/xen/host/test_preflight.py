@@ -1,9 +1,7 @@
 """Real reasons not to save or build a guest: refused in one line, and nothing is touched."""
 
 import base64
-from collections.abc import Iterator
-
-import pytest
+import shlex
 
 from pyxl.formats.stream import cpu_policy, libxc_v2, libxl_v2, record, xl_header
 from tests.formats.stream.test_streams import Bytes
@@ -12,13 +10,19 @@ from tests.xen.conftest import PLACE, Dom0
 FILE = f"{PLACE}/checkpoint"
 
 
-@pytest.fixture
-def host(shared_dom0: Dom0) -> Iterator[Dom0]:
-    """dom0; afterwards it must have the same domains, and nothing of ours."""
-    before = shared_dom0.domains()
-    yield shared_dom0
-    assert shared_dom0.domains() == before
-    assert shared_dom0.left_behind() == []
+
+def refused_to_save(host: Dom0, name: str, line: str = "", before: str = "") -> str:
+    """Create a guest like plain, with one more ``line`` in its config, and return what a save of it says.
+
+    ``before`` is what to have done to it before, by the agent.
+    """
+    host.run(f"(sed 's/\"plain\"/\"{name}\"/' /etc/xen/lab/plain.cfg; echo {shlex.quote(line)}) > /root/{name}.cfg")
+    host.run(f"xl create -p /root/{name}.cfg")
+    if before:
+        host.link.ask(before, name=name)
+    said = host.refused(f"save {name} {FILE}")
+    host.run(f"xl destroy {name}")
+    return said
 
 
 def test_pv_drivers_that_say_that_they_cannot(host: Dom0) -> None:
@@ -31,12 +35,7 @@ def test_pv_drivers_that_say_that_they_cannot(host: Dom0) -> None:
 
 def test_a_guest_that_sleeps(host: Dom0) -> None:
     """Xen puts it to sleep as if the guest had written to its ACPI registers."""
-    host.run("sed 's/\"plain\"/\"sleeper\"/' /etc/xen/lab/plain.cfg > /root/sleeper.cfg; xl create -p /root/sleeper.cfg")
-    script = "import ctypes; x = ctypes.CDLL('libxenctrl.so.4.17'); x.xc_interface_open.restype = ctypes.c_void_p; "
-    script += f"h = ctypes.c_void_p(x.xc_interface_open(None, None, 0)); x.xc_hvm_param_set(h, {host.domid('sleeper')}, 14, "
-    host.run(f'python3 -c "{script}ctypes.c_uint64(3))"')
-    said = host.refused(f"save sleeper {FILE}")
-    host.run("xl destroy sleeper")
+    said = refused_to_save(host, "sleeper", before="put_to_sleep")
     assert "preflight: the guest sleeps (ACPI S3)" in said and "s3resume" in said
 
 
@@ -56,21 +55,15 @@ def test_a_device_model_that_is_stopped_is_not_waited_for(host: Dom0) -> None:
 
 
 def test_a_device_that_cannot_be_saved(host: Dom0) -> None:
-    host.run("truncate -s 1M /root/n.raw; sed 's/\"plain\"/\"nvme\"/' /etc/xen/lab/plain.cfg > /root/nvme.cfg")
+    host.run("truncate -s 1M /root/n.raw")
     drive = '"-drive", "if=none,id=n,format=raw,file=/root/n.raw", "-device", "nvme,drive=n,serial=x"'
-    host.run(f"echo 'device_model_args = [{drive}]' >> /root/nvme.cfg; xl create -p /root/nvme.cfg")
-    said = host.refused(f"save nvme {FILE}")
-    host.run("xl destroy nvme")
+    said = refused_to_save(host, "nvme", f"device_model_args = [{drive}]")
     assert "preflight: the device model cannot save its state: " in said and "nvme" in said
 
 
 def test_a_topology_that_would_be_lost(host: Dom0) -> None:
     """Stock xl refuses it, too, when the guest is suspended already."""
-    host.run("sed 's/\"plain\"/\"numa\"/' /etc/xen/lab/plain.cfg > /root/numa.cfg")
-    node = '"pnode=0", "size=128", "vcpus=0", "vdistances=10"'
-    host.run(f"echo 'vnuma = [[{node}]]' >> /root/numa.cfg; xl create -p /root/numa.cfg")
-    said = host.refused(f"save numa {FILE}")
-    host.run("xl destroy numa")
+    said = refused_to_save(host, "numa", 'vnuma = [["pnode=0", "size=128", "vcpus=0", "vdistances=10"]]')
     assert "preflight: the guest has a NUMA topology of its own" in said and "`--force` passes over" in said
 
 
