@@ -1,6 +1,7 @@
 """What differs between the config in a checkpoint and one that is to take its place, as far as the guest is concerned.
 
-Knows both configs as libxl's JSON.  What one of them leaves open is libxl's to choose, and no difference.
+Spec: libxl_types.idl of Xen 4.17.  Knows both configs as libxl's JSON.  What one of them leaves open is libxl's to
+choose, and no difference.
 """
 
 from collections.abc import Iterator

@@ -27,8 +27,6 @@ EVENTS = {
     ShutdownReason.WATCHDOG: "on_watchdog",
     ShutdownReason.SOFT_RESET: "on_soft_reset",
 }
-#: Actions whose name in xl.cfg is another than in libxl's JSON.
-_WORDS = {"restart_rename": "rename-restart"}
 #: Seconds after which it looks by itself: xenstored may have been restarted and lost its watches, and nothing reports
 #: that a save has died.  A look is one hypercall and one stat.
 LOOK_SECONDS = 5.0
@@ -99,6 +97,7 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
 
     :raise Busy: another operation on the guest is in progress.
     """
+    from pyxl.formats.xlcfg.options import ACTIONS
     from pyxl.ops.settle import hold
 
     domid = domain.domid
@@ -107,7 +106,7 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
         config = GuestConfig(xen.config_json(domid), f"domain {domid}")
         config.set_domid(0)
         action = config.action(EVENTS[reason])
-        said = _WORDS.get(action, action.replace("_", "-"))
+        said = next((xl for xl, libxl in ACTIONS.items() if libxl == action), action)
         log(f'domain {domid} "{config.name}": {reason.name.lower()}, {EVENTS[reason]}={said}')
         if action == "soft_reset":
             xen.soft_reset(domid, config.to_json())
