@@ -26,7 +26,10 @@ def temporary_of(target: Path, pid: int) -> Path:
 
 
 class NameNotDurable(OSError):
-    """The file is whole, durable and has its name, but the disk did not confirm the name: a crash may undo it."""
+    """A file got its name, or lost it, but the disk did not confirm that: a crash may undo it."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class NewFile:
@@ -100,23 +103,43 @@ class NewFile:
         self.temporary = None
         self.committed = True
         try:
-            os.fsync(self._directory)
+            self._sync_directory()
         except OSError as error:
             said = f"{error.strerror}: the checkpoint is whole, but its name may not outlast a crash of this host"
             raise NameNotDurable(error.errno, said, os.fspath(self._target)) from error
 
     def close(self) -> None:
-        """Close the file, and remove it if it never became a checkpoint; harmless when done twice."""
+        """Close the file, and remove it if it never became a checkpoint; harmless when done twice.
+
+        :raise NameNotDurable: it is removed, but may come back.
+        """
         try:
             self._close_fd()
         finally:
-            if self.temporary is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.temporary.name, dir_fd=self._directory)
-                self.temporary = None
-            if self._directory >= 0:
-                os.close(self._directory)
-                self._directory = -1
+            temporary, self.temporary = self.temporary, None
+            try:
+                if temporary is not None:
+                    self._remove(temporary)
+            finally:
+                if self._directory >= 0:
+                    os.close(self._directory)
+                    self._directory = -1
+
+    def _remove(self, temporary: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary.name, dir_fd=self._directory)
+        try:
+            self._sync_directory()
+        except OSError as error:  # a disk that has just failed, and that has the name in its log
+            said = f"{error.strerror}: {temporary} is removed, but may come back with the disk"
+            raise NameNotDurable(error.errno, said, os.fspath(temporary)) from error
+
+    def _sync_directory(self) -> None:
+        try:
+            os.fsync(self._directory)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system whose directories have nothing to sync
+                raise
 
     def _close_fd(self) -> None:
         fd, self.fd = self.fd, -1

@@ -85,6 +85,35 @@ def test_a_name_that_the_disk_does_not_confirm_is_told_apart(tmp_path: Path, mon
     assert (tmp_path / "web1").read_bytes() == b"new"
 
 
+def test_a_removal_that_the_disk_does_not_confirm_is_still_owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = NewFile(tmp_path / "web1")
+
+    def fsync(fd: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(NameNotDurable, match=r"\.web1\.\d+\.new is removed, but may come back with the disk$"):
+        file.close()
+    assert names(tmp_path) == []
+    file.close()
+
+
+def test_a_file_system_whose_directories_have_nothing_to_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with NewFile(tmp_path / "web1") as file:
+        file.write(b"new")
+        file.sync()
+        file.commit()
+    assert (tmp_path / "web1").read_bytes() == b"new"
+
+
 def test_a_full_disk_is_told_by_write() -> None:
     with NewFile(Path("/dev/full")) as file, pytest.raises(OSError, match="No space left"):
         file.write(b"new")
