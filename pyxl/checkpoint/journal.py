@@ -27,7 +27,8 @@ class Entry(NamedTuple):
     """What one operation has noted about itself.
 
     ``domid`` is 0 while a restore or create does not know it; ``target`` is the file of a save, all links followed;
-    ``after`` is what happens to the domain at the end; ``since`` is in seconds since 1970.
+    ``after`` is what happens to the domain at the end; ``since`` is in seconds since 1970; ``room`` is what dom0 has
+    given, in KiB.
     """
 
     operation: str
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     target: str = ""
     helper: int = 0
     after: str = ""
+    room: int = 0
 
     def says(self) -> str:
         """Return which operation it is, for a message: `save of "web1" (pid 4711, since 22:14:03)`."""

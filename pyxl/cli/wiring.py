@@ -18,7 +18,7 @@ from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import DeviceModel
 from pyxl.model.ports import Store as StorePort
-from pyxl.ops import programs
+from pyxl.ops import programs, xl_conf
 from pyxl.ops.monitor import in_background, monitor
 from pyxl.xen import lib
 from pyxl.xen.host import XenHost
@@ -109,7 +109,7 @@ def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
     # A save or restore seldom needs an xl.cfg, and should not pay for its tables.
     from pyxl.formats.xlcfg.parse import parse
 
-    document = parse(chunks, xl_conf(), warn=lambda line: tell(f"pyxl: {line}"))
+    document = parse(chunks, xl_conf.read(), warn=lambda line: tell(f"pyxl: {line}"))
     return GuestConfig(json.dumps(document), chunks[0][0])
 
 
@@ -119,17 +119,6 @@ def control_device_model(config: GuestConfig, how: str | None) -> None:
         config.use_device_model(programs.find(programs.QEMU_DM))
     elif how == "qmp":
         config.use_own_device_model(programs.QEMU_DM)
-
-
-def xl_conf() -> dict[str, object]:
-    """Return the defaults of this host's xl.conf."""
-    try:
-        text = Path(paths.XL_CONF).read_text()
-    except OSError:
-        return {}
-    from pyxl.formats.xlcfg.parse import parse_xl_conf
-
-    return dict(parse_xl_conf(text))
 
 
 def _log(path: str) -> Callable[[str], None]:

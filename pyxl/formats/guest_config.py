@@ -83,15 +83,6 @@ class GuestConfig:
         """The config as libxl knows it."""
         return self._document
 
-    @property
-    def memory_kb(self) -> int:
-        """Memory that building the guest takes, in KiB: its own and Xen's tables for it."""
-        own = self._number("target_memkb") or self._number("max_memkb")
-        # Where the config leaves it open libxl takes 1 MiB a vcpu and 4 KiB (8 KiB shadowed) a MiB of memory.
-        vcpus = self._number("max_vcpus") or 1
-        overhead = self._number("shadow_memkb") or 1024 * vcpus + self._number("max_memkb") // 128
-        return own + overhead
-
     def host_files(self) -> list[tuple[str, str]]:
         """Return (what it is, path) for each file of this host that the guest needs to start."""
         files = [(key, self._build[key]) for key in _HOST_FILES if isinstance(self._build.get(key), str)]

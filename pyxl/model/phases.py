@@ -13,6 +13,7 @@ class Owed(Flag):
     GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
     HELPER = auto()  # a save-helper may be running: end it
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
+    ROOM = auto()  # dom0 has given memory to a domain that is not built: give it back
     FILE = auto()  # a new file may be beside its target: remove it
     END = auto()  # nothing is undone: what was ordered for the domain is done
 
@@ -35,9 +36,10 @@ class Phase(Enum):
     # restore and create
     OPEN = ("open file", Owed.NOTHING)
     CHECK_FILE = ("check file", Owed.NOTHING)
-    BUILD = ("build", Owed.DOMAIN)
-    CHECKSUMS = ("checksums", Owed.DOMAIN)
-    MONITOR = ("monitor", Owed.DOMAIN)
+    ROOM = ("make room", Owed.ROOM)
+    BUILD = ("build", Owed.DOMAIN | Owed.ROOM)
+    CHECKSUMS = ("checksums", Owed.DOMAIN | Owed.ROOM)
+    MONITOR = ("monitor", Owed.DOMAIN | Owed.ROOM)
     UNPAUSE = ("unpause", Owed.END)
 
     def __init__(self, text: str, owes: Owed) -> None:

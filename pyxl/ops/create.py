@@ -10,6 +10,7 @@ from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
 from pyxl.ops.preflight import can_be_built
+from pyxl.ops.room import room_for
 from pyxl.ops.settle import end_helper, hold
 from pyxl.xen import toolstacks
 
@@ -33,10 +34,11 @@ def create(
         undo.keep(hold(xen, store, open_dm, "create", config.uuid, config.name, report.remark))
         undo.note(after=(After.PAUSE if paused else After.RESUME).name)
         can_be_built(xen, store, config)
-        undo.enter(Phase.BUILD)
-        report.step("building the domain")
-        building = Building(xen, undo, config.uuid, lambda: xen.create(config.to_json()))
-        domid = building.result()
+        with room_for(xen, undo, config, report):
+            undo.enter(Phase.BUILD)
+            report.step("building the domain")
+            building = Building(xen, undo, config.uuid, lambda: xen.create(config.to_json()))
+            domid = building.result()
         start(xen, undo, domid, paused, start_monitor)
     return domid
 

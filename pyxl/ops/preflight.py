@@ -19,7 +19,7 @@ _STARTED_FROM = ("kernel", "ramdisk", "bootloader")
 def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig, *, restored: bool = False) -> list[str]:
     """Refuse a guest that this host cannot run now, and return remarks.
 
-    :raise PyxlError: its name is taken, a file of this host is missing, a disk is in use, or memory is short.
+    :raise PyxlError: its name is taken, a file of this host is missing, or a disk is in use.
     """
     _check_identity(xen, store, config)
     remarks = []
@@ -33,12 +33,6 @@ def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig, *, restored
             hint = "`--dm-control qmp` starts Xen's own qemu instead." if front else ""
             raise PyxlError(f"{what} is missing: {path}", hint)
     check_not_in_use(xen, store, config.disks())
-    free = xen.free_memory_kb()
-    if config.memory_kb > free:
-        raise PyxlError(
-            f"the guest needs {config.memory_kb >> 10} MiB of memory, Xen has {free >> 10} MiB free",
-            "End or shrink another guest; or make dom0 smaller with `xl mem-set 0 …`.",
-        )
     return remarks
 
 

@@ -197,7 +197,8 @@ def _remedy(owes: Owed) -> str:
     """Say what would be done for an operation that died."""
     words = {
         Owed.GUEST: "let the guest go on", Owed.HELPER: "end its save-helper",
-        Owed.DOMAIN: "destroy the domain, which never ran", Owed.FILE: "remove its temporary file",
+        Owed.DOMAIN: "destroy the domain, which never ran",
+        Owed.ROOM: "give dom0 its memory back", Owed.FILE: "remove its temporary file",
         Owed.END: "bring it to its end",
     }  # fmt: skip
     return ", ".join(text for owed, text in words.items() if owed in owes) or "forget it"

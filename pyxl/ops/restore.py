@@ -18,6 +18,7 @@ from pyxl.ops.checkpoint import Checkpoint
 from pyxl.ops.create import Building, start
 from pyxl.ops.force import unless_forced
 from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
+from pyxl.ops.room import room_for
 from pyxl.ops.settle import hold
 
 
@@ -55,17 +56,18 @@ def restore(
             report.remark(difference)
         for passed_over in unless_forced(lambda: fits_this_host(xen, checkpoint.policy), force):
             report.remark(passed_over)
-        undo.enter(Phase.BUILD, target=str(checkpoint.path))
-        report.step("restoring memory")
-        helper = programs.find(programs.SAVE_HELPER)
-        stream.start()
-        config_json = config.to_json()
-        building = Building(xen, undo, config.uuid, lambda: xen.restore(config_json, stream.fd, helper), stream.cut)
-        try:
-            domid = building.result(lambda: report.progress(stream.passed(), stream.size), report.interval)
-        except XenError:
-            stream.check()  # libxl only knows that its file ended
-            raise
+        with room_for(xen, undo, config, report):
+            undo.enter(Phase.BUILD, target=str(checkpoint.path))
+            report.step("restoring memory")
+            helper = programs.find(programs.SAVE_HELPER)
+            stream.start()
+            config_json = config.to_json()
+            building = Building(xen, undo, config.uuid, lambda: xen.restore(config_json, stream.fd, helper), stream.cut)
+            try:
+                domid = building.result(lambda: report.progress(stream.passed(), stream.size), report.interval)
+            except XenError:
+                stream.check()  # libxl only knows that its file ended
+                raise
         report.progress(stream.size, stream.size)
         undo.enter(Phase.CHECKSUMS, domid=domid)
         stream.result()

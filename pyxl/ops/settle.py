@@ -18,6 +18,7 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
+from pyxl.ops.room import give_back
 from pyxl.ops.suspend import call_off, resume, withdraw
 from pyxl.xen import toolstacks
 
@@ -48,6 +49,8 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
         said += _end_helpers(domain.domid if domain else entry.domid, entry.helper)
     if domain and Owed.DOMAIN in phase.owes:
         said += destroy_unborn(xen, domain)
+    if Owed.ROOM in phase.owes and entry.room:
+        said.append(give_back(xen, entry.room))
     if Owed.FILE in phase.owes:
         said += remove_temporary(entry)
     if Owed.END in phase.owes:

@@ -13,6 +13,8 @@ _PAGE_KB = 4
 _SUSPEND_CANCELLED = 1
 _SHADOW_OP_OFF = 0
 _BATCH = 256
+_XENVER_COMMANDLINE = 9
+_COMMAND_LINE_BYTES = 1024
 XTL_CRITICAL = 9
 
 
@@ -135,6 +137,15 @@ class Control:
             ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint, ctypes.POINTER(ctypes.c_uint), ctypes.c_uint,
         )  # fmt: skip
         lib.check(function(self._handle, domid, _SHADOW_OP_OFF, None, 0), "xc_shadow_control", domid)
+
+    def command_line(self) -> str:
+        """Return the options that Xen was booted with."""
+        function = lib.declare(
+            lib.load("xenctrl"), ctypes.c_int, "xc_version", ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
+        )
+        text = ctypes.create_string_buffer(_COMMAND_LINE_BYTES)
+        lib.check(function(self._handle, _XENVER_COMMANDLINE, text), "xc_version")
+        return text.value.decode(errors="replace")
 
     def hvm_param(self, domid: int, index: int) -> int:
         """Return one HVM param.

@@ -61,6 +61,15 @@ class XenHost:
     def free_memory_kb(self) -> int:
         return self._libxl.free_memory_kb()
 
+    def needed_memory_kb(self, config_json: str) -> int:
+        return self._libxl.needed_memory_kb(config_json)
+
+    def grow_dom0(self, kb: int) -> None:
+        self._libxl.grow_dom0(kb)
+
+    def command_line(self) -> str:
+        return self._control.command_line()
+
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         return self._control.max_cpu_policy(hvm)
 

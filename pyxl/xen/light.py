@@ -23,6 +23,9 @@ _STREAM_VERSION_OFFSET = 4
 #: libxl must reap only its own children: Python has children too.
 _SELECTIVE_REAP = 3
 
+#: For a call on a domain that is not there yet.
+_NO_DOMID = 0xFFFFFFFF
+
 XTL_DEBUG, XTL_INFO = 1, 5
 _SHOW_PID, _SHOW_DATE, _HIDE_PROGRESS = 1, 2, 4
 _SHOWN_ON_FAILURE = 4  # lines of libxl's log
@@ -155,6 +158,17 @@ class Libxl:
         self._call("libxl_get_free_memory", ctypes.byref(value))
         return value.value
 
+    def needed_memory_kb(self, config_json: str) -> int:
+        """Return how much free memory the hypervisor needs to build a domain, in KiB."""
+        needed = ctypes.c_uint64()
+        with self._config(config_json) as config:
+            self._call("libxl_domain_need_memory", config, _NO_DOMID, ctypes.byref(needed))
+        return needed.value
+
+    def grow_dom0(self, kb: int) -> None:
+        """Tell dom0 to have ``kb`` KiB of memory more, or less; it takes its time."""
+        self._call("libxl_set_memory_target", 0, ctypes.c_int64(kb), 1, 0)
+
     def _declare(self, name: str, *argtypes: object) -> "ctypes._NamedFuncPointer":
         return lib.declare(self._library, ctypes.c_int, name, *argtypes)
 
@@ -221,10 +235,10 @@ class Libxl:
 
 
 def _type(argument: object) -> object:
-    """Return the C type of an argument: a uint32, a structure by value, or a pointer."""
+    """Return the C type of an argument: a uint32, an int64 or a structure by value, or a pointer."""
     if isinstance(argument, int):
         return ctypes.c_uint32
-    return type(argument) if isinstance(argument, ctypes.Structure) else ctypes.c_void_p
+    return type(argument) if isinstance(argument, (ctypes.c_int64, ctypes.Structure)) else ctypes.c_void_p
 
 
 def _open_log(path: str) -> tuple[int, int]:

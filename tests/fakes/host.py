@@ -35,6 +35,8 @@ class FakeXen:
         self.params = {0: 1, 14: 0}
         self.config = json.dumps(CONFIG)
         self.free_kb = 1 << 30
+        self.dom0_gives_kb = 1 << 30
+        self.xen_options = "dom0_mem=2G,max:2G"
         self.next_domid = 8
         self.created = ""
         self.create_fails = 0
@@ -66,6 +68,16 @@ class FakeXen:
 
     def free_memory_kb(self) -> int:
         return self.free_kb
+
+    def needed_memory_kb(self, config_json: str) -> int:
+        return int(json.loads(config_json)["b_info"].get("target_memkb", 0)) + 2048
+
+    def grow_dom0(self, kb: int) -> None:
+        self._note("grow_dom0", kb)
+        self.free_kb -= max(kb, -self.dom0_gives_kb)
+
+    def command_line(self) -> str:
+        return self.xen_options
 
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         return self.cpu_policy

@@ -142,7 +142,7 @@ def test_a_name_that_only_a_dying_domain_left_behind_is_free(xen: FakeXen, file:
     [
         ("disks", [{"pdev_path": "/no/such/disk.raw", "vdev": "hda"}], "disk hda is missing: /no/such/disk.raw"),
         ("b_info", {"kernel": "/no/vmlinuz"}, "kernel is missing: /no/vmlinuz"),
-        ("b_info", {"target_memkb": 1 << 40}, "needs 1073741825 MiB of memory, Xen has 1048576 MiB free"),
+        ("b_info", {"target_memkb": 1 << 40}, "needs 1073741826 MiB of memory, Xen has 1048576 MiB free"),
     ],
 )
 def test_create_refuses_what_the_host_cannot_hold(

@@ -93,6 +93,32 @@ def test_room_that_seems_short_can_be_passed_over(host: Dom0) -> None:
     host.tick("plain")
 
 
+def test_dom0_makes_room_where_xl_conf_has_it(host: Dom0) -> None:
+    """As much as under stock xl; and it is as large as before when the guest cannot be built."""
+    free = int(host.run("xl info | awk '/^free_memory/ { print $3 }'").stdout)
+    dom0 = "xl list 0 | awk 'NR == 2 { print $3 }'"
+    host.run(
+        f"sed 's/^name.*/name = \"wide\"/; s/^memory.*/memory = {free + 64}/' /etc/xen/lab/plain.cfg > /root/wide.cfg; "
+        "sed 's,^kernel.*,kernel = \"/etc/passwd\",' /root/wide.cfg > /root/bad.cfg; cp /etc/xen/xl.conf /root/xl.conf"
+    )
+    before = host.run(dom0).stdout
+    refused = host.refused("create /root/wide.cfg")
+    host.run("echo 'autoballoon = \"on\"' >> /etc/xen/xl.conf")
+    try:
+        said = host.pyxl("create -p /root/wide.cfg").stderr
+        small = host.run(f"{dom0}; xl destroy wide; xl mem-set 0 {before}").stdout
+        host.run("xl create -p /root/wide.cfg")
+        small_under_xl = host.run(f"{dom0}; xl destroy wide; xl mem-set 0 {before}").stdout
+        failed = host.pyxl("create /root/bad.cfg", check=False).stderr
+    finally:
+        host.run("mv /root/xl.conf /etc/xen/xl.conf")
+    assert "MiB of memory, Xen has" in refused and "make dom0 smaller" in refused
+    assert "MiB to make room (autoballoon)" in said
+    assert int(before) - 80 < int(small) == int(small_under_xl) < int(before) - 60
+    assert "MiB given back to dom0" in failed
+    host.run(f"for i in $(seq 50); do [ $({dom0}) = {before.strip()} ] && exit 0; sleep 0.1; done; exit 1")
+
+
 def test_logs_that_cannot_be_kept_keep_nobody_from_a_guest(host: Dom0) -> None:
     """The log's directory is a full disk; stderr is closed, or full."""
     host.wake("plain")
