@@ -85,7 +85,6 @@ def run(argv: Sequence[str] | None = None) -> int:
         if error.traceback:
             raise
         # It may quote a config or checkpoint that somebody else made.
-        tell("\n".join(map(printable, f"pyxl: {error}".split("\n"))))
-        if error.hint:
-            tell(f"      {error.hint}")
+        text = f"pyxl: {error}" + (f"\n{error.hint}".replace("\n", "\n      ") if error.hint else "")
+        tell("\n".join(map(printable, text.split("\n"))))
         return error.exit_status

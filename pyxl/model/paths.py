@@ -87,6 +87,11 @@ def device_model_log(domain_name: str) -> str:
     return f"{LOG_DIRECTORY}/qemu-dm-{domain_name}.log"
 
 
+def console_log(domain_name: str) -> str:
+    """Return where xenconsoled keeps what a domain says on its PV console, if it keeps it."""
+    return f"{LOG_DIRECTORY}/console/guest-{domain_name}.log"
+
+
 def domain_log(domain_name: str) -> str:
     """Return pyxl's own log of a domain: its monitor's and libxl's lines."""
     return f"{LOG_DIRECTORY}/pyxl-{domain_name.replace('/', '_')}.log"

@@ -98,7 +98,7 @@ def save(
         nothing_passed_through(living)
         for passed_over in unless_forced(lambda: keeps_topology(living), order.force):
             report.remark(passed_over)
-        guest = SavedGuest(xen, store, device_model, domid)
+        guest = SavedGuest(xen, store, device_model, domid, living)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
         undo.enter(Phase.OPEN_FILE, durable=order.path is not None, target=str(order.path or ""))

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from pyxl.checkpoint.undo import StillOwed, Undo
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, StoreError
+from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxl_v2
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import DeviceModel, Hypervisor, Store
@@ -17,16 +18,20 @@ from pyxl.ops.suspend import call_off, resume, suspend
 class SavedGuest:
     """A guest from the request to suspend to the end of its save.
 
-    ``asked_at`` is the time of the request, 0 before; ``may_have_kb`` is the memory in KiB that the config in the file
-    allows, 0 for any.
+    ``config`` is what it runs with.  ``asked_at`` is the time of the request, 0 before; ``may_have_kb`` is the memory
+    in KiB that the config in the file allows, 0 for any.
     """
 
-    def __init__(self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int) -> None:
+    def __init__(
+        self, xen: Hypervisor, store: Store, device_model: DeviceModel | None, domid: int, config: GuestConfig
+    ) -> None:
+        self._config = config
         self._xen = xen
         self._store = store
         self._device_model = device_model
         self._domid = domid
         self._device_state = b""
+        self._given_up = False
         self.asked_at = 0.0
         self.may_have_kb = 0
 
@@ -39,7 +44,14 @@ class SavedGuest:
         undo.enter(Phase.SUSPEND)
         report.step("suspending the guest")
         self.asked_at = time.monotonic()
-        suspend(self._xen, self._store, self._domid)
+        try:
+            suspend(self._xen, self._store, self._domid)
+        except GuestError as error:
+            from pyxl.ops.console import last_words  # only a guest that fails has any
+
+            self._given_up = True
+            error.hint = "\n".join(filter(None, (error.hint, last_words(self._config))))
+            raise
         domain = self._xen.domain(self._domid)
         if domain is not None and 0 < self.may_have_kb < domain.memory_kb:
             raise GuestError(
@@ -88,4 +100,5 @@ class SavedGuest:
             return "guest resumed"
         if domain.shutdown_reason is not None:
             return "the guest has shut down"
-        return "guest still running, but it took the request and may yet suspend" if taken else "guest still running"
+        may_suspend = taken and not self._given_up
+        return "guest still running" + (", but it took the request and may yet suspend" if may_suspend else "")

@@ -36,7 +36,8 @@ def suspend(xen: Hypervisor, store: Store, domid: int) -> None:
     if not _wait(xen, store, domid, SUSPEND_SECONDS):
         raise GuestError(
             f"the guest acknowledged but was not suspended within {SUSPEND_SECONDS:.0f} s",
-            "Its console may say what it waits for.",
+            "Something in it cannot be frozen (Linux gives up after 20 s): a frozen file system, a server that is away;"
+            " its kernel's log names the task.",
         )
 
 
@@ -86,7 +87,7 @@ def _ask(xen: Hypervisor, store: Store, domid: int) -> None:
             if left <= 0:
                 raise GuestError(
                     f"the guest did not acknowledge the suspend request within {ACKNOWLEDGE_SECONDS:.0f} s",
-                    "Are its PV drivers alive?  Its console may tell.",
+                    "Are its PV drivers alive?  Its kernel's log may tell.",
                 )
             changed.wait(left)
 

@@ -226,7 +226,7 @@ FAILURES = [
     (breaks_config, "preflight", "config_json: Input/output error"),
     (breaks_dm, "device model", "guest resumed, nothing written"),
     (guest_is_mute, "suspend", "guest still running, nothing written"),
-    (guest_acknowledges_only, "suspend", "guest still running, but it took the request and may yet suspend, nothing written"),
+    (guest_acknowledges_only, "suspend", "not suspended within 0 s; guest still running, nothing written"),
     (guest_crashes, "shut down while it was to suspend: crash", "the guest has shut down, nothing written"),
     (guest_crashes_silently, "shut down while it was to suspend: crash", "the guest has shut down, nothing written"),
     (helper("start"), "the save-helper died", "guest still running, nothing written"),
@@ -265,6 +265,40 @@ def test_interrupt_resumes_the_guest(world: World) -> None:
         world.save()
     assert world.calls[-1] == "resume 7"
     assert world.files() == []
+
+
+def test_a_guest_that_took_the_request_may_suspend_after_an_interrupt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspend, "CALL_OFF_SECONDS", 0.02)
+
+    def take() -> None:
+        world.store.write(paths.control_shutdown(7), "")
+        world.store.on_wait = lambda: None
+        raise KeyboardInterrupt
+
+    world.store.on_wait = take
+    with pytest.raises(OperationError, match="interrupted; guest still running, but it took the request and may yet"):
+        world.save()
+
+
+def test_what_a_guest_that_does_not_suspend_said_last(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    guest_acknowledges_only(world, monkeypatch)
+    log, old = tmp_path / "serial.log", tmp_path / "guest-web1.log"
+    config = json.loads(world.xen.config)
+    config["b_info"]["type.hvm"] = {"serial_list": ["pty", f"file:{log}"]}
+    world.xen.config = json.dumps(config)
+    monkeypatch.setattr(paths, "console_log", lambda name: str(old))
+    lines = b"".join(b"\x1b[1mline %d\x1b[0m\r\n" % number for number in range(2000))
+    log.write_bytes(lines + b"Freezing of tasks failed after 20.0 seconds\r\n\r\ntask:dd state:D\n")
+    old.write_bytes(b"long ago\n")
+    os.utime(old, (1, 1))
+    with pytest.raises(OperationError) as caught:
+        world.save()
+    assert caught.value.hint.split("\n")[1:] == [
+        f"{log} ends with:", "  line 1997", "  line 1998", "  line 1999",
+        "  Freezing of tasks failed after 20.0 seconds", "  task:dd state:D",
+    ]  # fmt: skip
 
 
 def test_a_guest_that_takes_the_request_before_the_interrupt_is_waited_for(world: World) -> None:
