@@ -150,6 +150,13 @@ class GuestConfig:
         self._build["max_memkb"] = max(most, self.target_kb)
         return True
 
+    def place(self, pool: str, pins: list[list[int]]) -> None:
+        """Have the guest run in the cpupool ``pool`` (empty: the host's own), each vcpu on its CPUs in ``pins``."""
+        for part, key, value in ((self._created, "pool_name", pool), (self._build, "vcpu_hard_affinity", pins)):
+            part.pop(key, None)
+            if value:
+                part[key] = value
+
     def action(self, event: str) -> str:
         """Return the action of ``on_poweroff``, ``on_reboot``, … by libxl's name."""
         return str(self._document.get(event, DEFAULT_ACTION))

@@ -27,7 +27,8 @@ class DomainInfo(NamedTuple):
     """What the hypervisor knows of one domain at one moment.
 
     Memory is in KiB, ``cpu_time`` in nanoseconds over all vcpus. ``shutdown_reason`` is None while it runs, and a bare
-    number for a reason that has no name here.
+    number for a reason that has no name here. ``pool`` is the number of its cpupool; ``debugged`` says that a debugger
+    is attached.
     """
 
     domid: int
@@ -42,6 +43,8 @@ class DomainInfo(NamedTuple):
     max_memory_kb: int
     vcpus: int
     cpu_time: int
+    pool: int = 0
+    debugged: bool = False
 
     @property
     def suspended(self) -> bool:

@@ -87,6 +87,11 @@ def device_model_log(domain_name: str) -> str:
     return f"{LOG_DIRECTORY}/qemu-dm-{domain_name}.log"
 
 
+def pool_name(pool: int) -> str:
+    """Return where the name of a cpupool is."""
+    return f"/local/pool/{pool}/name"
+
+
 def console_log(domain_name: str) -> str:
     """Return where xenconsoled keeps what a domain says on its PV console, if it keeps it."""
     return f"{LOG_DIRECTORY}/console/guest-{domain_name}.log"

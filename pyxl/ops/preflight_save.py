@@ -22,6 +22,7 @@ def can_be_saved(xen: Hypervisor, store: Store, domain: DomainInfo) -> list[str]
     :raise PyxlError: the reason and its remedy.
     """
     _check_running(domain)
+    _check_not_debugged(domain)
     _check_awake(xen, domain)
     remarks = _check_drivers(store, domain) if needs_help(xen, store, domain.domid) else []
     return remarks + _unplugged(store, domain.domid)
@@ -82,6 +83,15 @@ def _check_running(domain: DomainInfo) -> None:
         reason = domain.shutdown_reason
         said = reason.name.lower() if isinstance(reason, ShutdownReason) else str(reason)
         raise PyxlError(f"the domain has shut down ({said}); there is nothing to save")
+
+
+def _check_not_debugged(domain: DomainInfo) -> None:
+    """Refuse a guest under a debugger: its breakpoints are in its memory, and whoever restores it knows of none."""
+    if domain.debugged:
+        raise PyxlError(
+            "a debugger is attached to the guest, whose breakpoints would be saved as the guest's own code",
+            "Detach it first (gdbsx ends when its gdb does).",
+        )
 
 
 def _check_awake(xen: Hypervisor, domain: DomainInfo) -> None:

@@ -18,6 +18,7 @@ from pyxl.errors import HelperError, PyxlError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
+from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
@@ -94,7 +95,7 @@ def save(
             report.log(remark)
         device_model = open_dm(domain, store)
         device_model_can_save(device_model)
-        living = GuestConfig(xen.config_json(domid), f"domain {domid}")
+        living = _config_of(xen, store, domain)
         nothing_passed_through(living)
         for passed_over in unless_forced(lambda: keeps_topology(living), order.force):
             report.remark(passed_over)
@@ -165,6 +166,14 @@ def _fit_memory(config: GuestConfig, domain: DomainInfo, report: Report) -> int:
         has, wanted, given = (round(kb / 1024) for kb in (domain.memory_kb, target, config.target_kb))
         report.remark(f"the guest has {has} MiB, by its config {wanted} MiB: the file gives it {given} MiB")
     return config.target_kb + MAXMEM_SLACK_KB if target else 0
+
+
+def _config_of(xen: Hypervisor, store: Store, domain: DomainInfo) -> GuestConfig:
+    """Return a domain's config of now; libxl's does not know where it was moved to while it ran."""
+    config = GuestConfig(xen.config_json(domain.domid), f"domain {domain.domid}")
+    pool = store.read(paths.pool_name(domain.pool)) if domain.pool else None
+    config.place(pool or "", xen.pins(domain.domid, config.vcpus or 1))
+    return config
 
 
 def _have_it_watched(domain: DomainInfo, start_monitor: Callable[[int], None], report: Report) -> None:

@@ -1,4 +1,4 @@
-"""libxenguest's CPU policies: which features of this host's processor a guest may have.
+"""This host's processors, as guests have them: which features (libxenguest's CPU policies), and which of them (pins).
 
 Knows how to ask; pyxl.formats.stream.cpu_policy knows what a policy holds.
 """
@@ -11,6 +11,7 @@ from pyxl.xen import lib
 _PV_MAX, _HVM_MAX = 2, 3
 #: xen_cpuid_leaf_t and xen_msr_entry_t, as a stream's records hold them.
 _LEAF_BYTES, _MSR_BYTES = 24, 16
+_HARD_AFFINITY = 1
 
 
 def max_policy(handle: int, hvm: bool) -> tuple[bytes, bytes]:
@@ -41,3 +42,23 @@ def max_policy(handle: int, hvm: bool) -> tuple[bytes, bytes]:
     finally:
         destroy(policy)
     return leaf_buffer.raw[: leaves.value * _LEAF_BYTES], msr_buffer.raw[: msrs.value * _MSR_BYTES]
+
+
+def pins(handle: int, domid: int, vcpus: int) -> list[list[int]]:
+    """Return the CPUs that each vcpu may run on; nothing where all may run on all.  ``handle`` is libxenctrl's.
+
+    :raise XenError: Xen refuses.
+    """
+    library = lib.load("xenctrl")
+    h = ctypes.c_void_p
+    count = lib.check(lib.declare(library, ctypes.c_int, "xc_get_max_cpus", h)(handle), "xc_get_max_cpus")
+    size = lib.check(lib.declare(library, ctypes.c_int, "xc_get_cpumap_size", h)(handle), "xc_get_cpumap_size")
+    ask = lib.declare(
+        library, ctypes.c_int, "xc_vcpu_getaffinity", h, ctypes.c_uint32, ctypes.c_int, h, h, ctypes.c_uint32
+    )
+    found = []
+    for vcpu in range(vcpus):
+        bits = ctypes.create_string_buffer(size)
+        lib.check(ask(handle, domid, vcpu, bits, None, _HARD_AFFINITY), "xc_vcpu_getaffinity", domid)
+        found.append([cpu for cpu in range(count) if bits.raw[cpu // 8] >> cpu % 8 & 1])
+    return found if any(len(cpus) < count for cpus in found) else []

@@ -8,7 +8,7 @@ import ctypes
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.xen import lib
 
-_DYING, _HVM, _SHUTDOWN, _PAUSED, _BLOCKED, _RUNNING = 1, 2, 4, 8, 16, 32
+_DYING, _HVM, _SHUTDOWN, _PAUSED, _BLOCKED, _RUNNING, _DEBUGGED = 1, 2, 4, 8, 16, 32, 64
 _PAGE_KB = 4
 _SUSPEND_CANCELLED = 1
 _SHADOW_OP_OFF = 0
@@ -51,6 +51,7 @@ def _decode(raw: _DomainInfo) -> DomainInfo:
         memory_kb=(raw.tot_pages + raw.outstanding) * _PAGE_KB,
         # Toolstacks that set no limit leave all ones.
         max_memory_kb=min(raw.max_pages * _PAGE_KB, 1 << 62), vcpus=raw.nr_online_vcpus, cpu_time=raw.cpu_time,
+        pool=raw.cpupool, debugged=bool(flags & _DEBUGGED),
     )  # fmt: skip
 
 
@@ -155,6 +156,12 @@ class Control:
         value = ctypes.c_uint64()
         lib.check(self._param(self._handle, domid, index, ctypes.byref(value)), "xc_hvm_param_get", domid)
         return value.value
+
+    def pins(self, domid: int, vcpus: int) -> list[list[int]]:
+        """Return the CPUs that each vcpu may run on (its hard affinity); nothing where all may run on all."""
+        from pyxl.xen import cpu  # only a save asks
+
+        return cpu.pins(self._handle, domid, vcpus)
 
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         """Return the most that a guest may have of this host's processor: CPUID leaves and MSRs (pyxl.xen.cpu)."""

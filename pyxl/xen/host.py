@@ -70,6 +70,9 @@ class XenHost:
     def command_line(self) -> str:
         return self._control.command_line()
 
+    def pins(self, domid: int, vcpus: int) -> list[list[int]]:
+        return self._control.pins(domid, vcpus)
+
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         return self._control.max_cpu_policy(hvm)
 

@@ -40,6 +40,7 @@ class FakeXen:
         self.next_domid = 8
         self.created = ""
         self.create_fails = 0
+        self.pinned: list[list[int]] = []
         self.cpu_policy = (b"", b"")
 
     def _note(self, call: str, *arguments: object) -> None:
@@ -78,6 +79,9 @@ class FakeXen:
 
     def command_line(self) -> str:
         return self.xen_options
+
+    def pins(self, domid: int, vcpus: int) -> list[list[int]]:
+        return self.pinned
 
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         return self.cpu_policy

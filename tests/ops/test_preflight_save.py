@@ -41,6 +41,7 @@ def remarks(store: FakeStore, pv_drivers: bool = True, sleeps: bool = False, **d
         ({"shutdown_reason": ShutdownReason.POWEROFF}, r"has shut down \(poweroff\)", ""),
         ({"shutdown_reason": 9}, r"has shut down \(9\)", ""),
         ({"paused": True}, "the domain is paused", "pyxl unpause 7"),
+        ({"debugged": True}, "a debugger is attached", "Detach it"),
     ],
 )
 def test_a_domain_in_no_state_to_be_saved(

@@ -22,6 +22,7 @@ from pyxl.model.domain import ShutdownReason
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.report import Report
 from pyxl.ops import programs, suspend
+from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.save import Saved, SaveOrder, save
 from tests.fakes.host import CONFIG, UUID, FakeDeviceModel, FakeStore, FakeXen, running, web1
 from tests.fakes.save_helper import LIBXC
@@ -97,6 +98,28 @@ def test_a_monitor_that_cannot_be_started_does_not_keep_the_guest(world: World) 
     world.watched = Full()
     world.save(After.RESUME)
     assert world.calls[-1] == "resume 7"
+
+
+def test_where_the_guest_was_moved_to_is_in_its_file(world: World) -> None:
+    world.xen.all[7] = running()._replace(pool=2)
+    world.xen.pinned = [[0, 3]]
+    world.store.nodes[paths.pool_name(2)] = "fast"
+    world.save(After.RESUME)
+    with open_checkpoint(world.target) as checkpoint:
+        config = json.loads(checkpoint.header.config)
+    assert config["c_info"]["pool_name"] == "fast"
+    assert config["b_info"]["vcpu_hard_affinity"] == [[0, 3]]
+
+
+def test_a_place_that_the_guest_has_left_is_not_in_its_file(world: World) -> None:
+    before = json.loads(world.xen.config)
+    before["c_info"]["pool_name"] = "fast"
+    before["b_info"]["vcpu_hard_affinity"] = [[0]]
+    world.xen.config = json.dumps(before)
+    world.save(After.RESUME)
+    with open_checkpoint(world.target) as checkpoint:
+        config = json.loads(checkpoint.header.config)
+    assert "pool_name" not in config["c_info"] and "vcpu_hard_affinity" not in config["b_info"]
 
 
 def test_a_guest_that_is_paused_already_is_not_paused_again(world: World) -> None:

@@ -92,6 +92,11 @@ class Agent:
         self.xen.put_to_sleep(self.store.domid(name))
         return {}
 
+    def attach_debugger(self, name: str) -> Answer:
+        """Have Xen believe that a guest is being debugged."""
+        self.xen.attach_debugger(self.store.domid(name))
+        return {}
+
     def keep(self, names: list[str]) -> Answer:
         """Destroy every domain but those of these names, and pause those."""
         for domain in self.xen.domains():

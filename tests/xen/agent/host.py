@@ -71,6 +71,11 @@ class Xen(Control):
         call = self._call("xc_hvm_param_set", ctypes.c_uint32, ctypes.c_uint64)
         lib.check(call(self._handle, domid, 14, 3), "xc_hvm_param_set", domid)
 
+    def attach_debugger(self, domid: int) -> None:
+        """Have Xen believe that a debugger is attached."""
+        call = self._call("xc_domain_setdebugging", ctypes.c_uint)
+        lib.check(call(self._handle, domid, 1), "xc_domain_setdebugging", domid)
+
     def domids(self) -> set[int]:
         return {domain.domid for domain in self.domains()}
 

@@ -93,6 +93,22 @@ def test_room_that_seems_short_can_be_passed_over(host: Dom0) -> None:
     host.tick("plain")
 
 
+def test_where_a_guest_was_moved_to_while_it_ran(host: Dom0) -> None:
+    """Its cpupool and the processor that it is pinned to; stock xl forgets both, and keeps its weight."""
+    host.wake("plain")
+    pool = "xl cpupool-cpu-remove Pool-0 1; xl cpupool-create 'name=\"other\"' 'sched=\"credit2\"' 'cpus=\"1\"'"
+    placed = "xl vcpu-list plain | awk 'NR == 2 { print $7 }'; xl list -c plain | awk 'NR == 2 { print $NF }'"
+    host.run(f"{pool}; xl cpupool-migrate plain other; xl vcpu-pin plain 0 1")
+    try:
+        host.pyxl(f"save plain {FILE}")
+        host.pyxl(f"restore {FILE}")
+        assert host.run(placed).stdout.split() == ["1", "other"]
+        host.run("xl cpupool-migrate plain Pool-0; xl vcpu-pin plain 0 all")
+    finally:
+        host.run("xl cpupool-destroy other; xl cpupool-cpu-add Pool-0 1")
+    host.tick("plain")
+
+
 def test_dom0_makes_room_where_xl_conf_has_it(host: Dom0) -> None:
     """As much as under stock xl; and it is as large as before when the guest cannot be built."""
     free = int(host.run("xl info | awk '/^free_memory/ { print $3 }'").stdout)

@@ -39,6 +39,10 @@ def test_a_guest_that_sleeps(host: Dom0) -> None:
     assert "preflight: the guest sleeps (ACPI S3)" in said and "s3resume" in said
 
 
+def test_a_guest_under_a_debugger(host: Dom0) -> None:
+    assert "preflight: a debugger is attached to the guest" in refused_to_save(host, "bugged", before="attach_debugger")
+
+
 def test_a_read_only_file_system(host: Dom0) -> None:
     host.run("mkdir -p /root/ro; mount -t tmpfs -o ro,size=600m tmpfs /root/ro")
     said = host.refused("save plain /root/ro/x")
