@@ -1,6 +1,7 @@
 """How a save or restore shows its progress: a bar on a terminal, lines elsewhere, JSON for programs."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
 MODES = ("auto", "bar", "plain", "json", "none")
 _BAR_SECONDS = 0.1
+_BAR_COLUMNS = 60
 _LINE_SECONDS = 5.0
 _JSON_SECONDS = 0.5
 
 option = click.option(
     "--progress", "mode", type=click.Choice(MODES), default="auto", show_default=True,
-    help="How to show progress, on stderr; auto is a bar on a terminal and lines elsewhere.",
+    help="How to show progress, on stderr; auto is a bar on a terminal, and lines elsewhere or where it is too narrow.",
 )  # fmt: skip
 
 
@@ -30,12 +32,19 @@ option = click.option(
 def shown(mode: str, log: Callable[[str], None]) -> Iterator[Report]:
     """Yield a report of that mode, whose log lines go to ``log``."""
     if mode == "auto":
-        mode = "bar" if sys.stderr.isatty() else "plain"
+        mode = "bar" if _can_draw() else "plain"
     if mode == "bar":
         with _Bar(log) as bar:
             yield bar
     else:
         yield {"plain": _Plain, "json": _Json, "none": _Quiet}[mode](log)
+
+
+def _can_draw() -> bool:
+    """Tell whether stderr is a terminal that a bar can be drawn on."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return False
+    return not 0 < os.get_terminal_size(sys.stderr.fileno()).columns < _BAR_COLUMNS
 
 
 class _Quiet(Report):

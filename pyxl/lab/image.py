@@ -11,7 +11,7 @@ from pyxl.lab import guestimage, recipe
 from pyxl.lab.steps import Steps
 from pyxl.lab.tools import run
 
-PYXL_SCRIPT = '#!/bin/sh\nPYTHONPATH=/opt/pyxl exec python3 -m pyxl "$@"\n'
+PYXL_SCRIPT = '#!/bin/sh\nPYTHONPATH=/opt/pyxl exec python3 -P -m pyxl "$@"\n'
 # Nobody reads these in dom0, and they are a third of what has to be written.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 

@@ -1,10 +1,13 @@
 """The command line without Xen: help, usage, and errors in one clear line."""
 
+import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from pyxl import __version__
 from pyxl.cli import app, progress, words
 from pyxl.cli.target import target_of
+from pyxl.formats.stream import xl_header
+from tests.formats.stream import streams
 
 ROOT = Path(__file__).parents[2]
 NO_XEN = not Path("/sys/hypervisor/version").exists()
@@ -151,3 +156,44 @@ def test_a_target_is_what_is_open_there(tmp_path: Path) -> None:
     assert target_of(link) == 1
     for other in (tmp_path / "1", Path("/dev/null"), Path("/dev/fd"), Path("x")):
         assert target_of(other) == other
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONWARNINGS": "error"}, {"PYTHONOPTIMIZE": "2"}, {"PYTHONDEVMODE": "1"}, {"PYTHONINSPECT": "1"},
+        {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSTARTUP": "/no"},
+    ],
+    ids=lambda variables: " ".join(f"{key}={value}" for key, value in variables.items()),
+)  # fmt: skip
+def test_what_the_user_tells_python_changes_nothing(tmp_path: Path, variables: dict[str, str]) -> None:
+    file = tmp_path / "gäst"
+    body = streams.checkpoint(marked=True)[len(xl_header.encode(streams.CONFIG)) :]
+    file.write_bytes(xl_header.encode(streams.CONFIG.replace(b"web1", "gäst".encode())) + body)
+    found = [
+        subprocess.run([sys.executable, "-m", "pyxl", *words], env=env, capture_output=True, stdin=subprocess.DEVNULL)
+        for words in (["inspect", str(file)], ["verify", str(file)], ["inspect", str(tmp_path / "nö")])
+        for env in ({"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, {"PATH": "/usr/bin:/bin"} | variables)
+    ]
+    for usual, changed in zip(found[::2], found[1::2], strict=True):
+        assert (changed.returncode, changed.stdout, changed.stderr) == (usual.returncode, usual.stdout, usual.stderr)
+    assert 'name      "gäst"'.encode() in found[1].stdout
+    assert "nö".encode() in found[5].stderr
+
+
+@pytest.mark.parametrize(
+    ("term", "columns", "mode"),
+    [("xterm", 80, "_Bar"), ("dumb", 80, "_Plain"), ("xterm", 20, "_Plain"), ("xterm", 0, "_Bar")],
+)
+def test_a_bar_needs_a_terminal_that_can_show_it(
+    monkeypatch: pytest.MonkeyPatch, term: str, columns: int, mode: str
+) -> None:
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24 if columns else 0, columns, 0, 0))
+    monkeypatch.setenv("TERM", term)
+    with open(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress.shown("auto", lambda _: None) as report:
+            assert type(report).__name__ == mode
+    os.close(master)
