@@ -155,6 +155,15 @@ def holder(uuid: str, directory: Path | None = None) -> Entry | None:
     return None
 
 
+def others_at(target: Path, uuid: str, directory: Path | None = None) -> Iterator[Entry]:
+    """Yield the entries of working processes that save to ``target``, but for those on the guest ``uuid``."""
+    directory = directory or Path(paths.JOURNAL_DIRECTORY)
+    for path in directory.iterdir():
+        entry = holder(path.name, directory) if path.name != uuid else None
+        if entry is not None and entry.target == str(target):
+            yield entry
+
+
 def dead(directory: Path | None = None) -> Iterator[Entry]:
     """Yield the entries of operations whose process has died."""
     directory = directory or Path(paths.JOURNAL_DIRECTORY)

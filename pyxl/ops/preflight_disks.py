@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pyxl.errors import PyxlError
@@ -51,6 +52,22 @@ def backends(store: Store) -> Iterator[tuple[int, str]]:
 def path_of(store: Store, backend: str) -> str:
     """Return the path of a disk; libxl has the format before a qdisk's: "qcow2:/…", "aio:/…"."""
     return "/" + (store.read(backend + "/params") or "").partition("/")[2]
+
+
+def under(device: int, sysfs: Path = Path("/sys/dev/block")) -> Iterator[Identity]:
+    """Yield the identities of a block device and of all that it is made of: disks, volumes, arrays, files (loop)."""
+    numbers = [f"{os.major(device)}:{os.minor(device)}"]
+    for number in numbers:  # it grows
+        place = sysfs / number
+        major, _, minor = number.partition(":")
+        yield True, os.makedev(int(major), int(minor)), 0
+        with suppress(OSError):
+            status = Path((place / "loop/backing_file").read_text().rstrip("\n")).stat()
+            yield False, status.st_dev, status.st_ino
+        parts = [place.resolve().parent / "dev"] if (place / "partition").exists() else place.glob("slaves/*/dev")
+        for part in parts:
+            with suppress(OSError):
+                numbers.append(part.read_text().strip())
 
 
 def identity(path: str) -> Identity | None:

@@ -15,7 +15,7 @@ from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops.force import unless_forced
 from pyxl.ops.lookup import name_of
-from pyxl.ops.preflight_disks import backends, identity, path_of
+from pyxl.ops.preflight_disks import backends, identity, path_of, under
 
 #: A stream is the guest's pages and, for each batch of 1024 gfns up to 4 GiB, its list: some 8 MiB.
 STREAM_OVERHEAD = 16 << 20
@@ -31,6 +31,8 @@ def can_be_written(
 
     :raise PyxlError: the reason and its remedy.
     """
+    if target.resolve().parent.is_dir():
+        _check_not_on_a_disk(store, target)
     _check_place(target)
     if destroys and target.is_char_device():
         raise PyxlError(f"{target} keeps nothing: the guest would be gone", "`-c` lets it run on after such a save.")
@@ -50,6 +52,20 @@ def _check_place(target: Path) -> None:
         read_only = os.statvfs(place).f_flag & os.ST_RDONLY
         why = "it is on a read-only file system" if read_only else "its permissions or attributes forbid it"
         raise PyxlError(f"{place} cannot be written to: {why}", "Name a file elsewhere, or change that.")
+
+
+def _check_not_on_a_disk(store: Store, target: Path) -> None:
+    """Refuse a file in a file system that a domain has, too: each of the two would overwrite what the other writes."""
+    device = target.resolve().parent.stat().st_dev
+    if not os.major(device):
+        return  # in memory, on another host, or of several devices
+    parts = set(under(device))
+    for domid, backend in backends(store):
+        if identity(path := path_of(store, backend)) in parts:
+            raise PyxlError(
+                f'{target.parent} is on a disk of domain {domid} "{name_of(store, domid)}" ({path})',
+                "Name a file elsewhere: this host and the domain would overwrite each other's.",
+            )
 
 
 def _check_nobody_s(xen: Hypervisor, store: Store, target: Path) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from pyxl.checkpoint import journal
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.undo import Undo
@@ -103,6 +104,8 @@ def save(
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
         undo.enter(Phase.OPEN_FILE, durable=order.path is not None, target=str(order.path or ""))
+        if order.path is not None:
+            _check_alone(order.path, domain.uuid)
         with held():
             file = NewFile(order.target)
             stream = summed(file)
@@ -184,6 +187,17 @@ def _have_it_watched(domain: DomainInfo, start_monitor: Callable[[int], None], r
             report.remark("nobody watched the guest any more (xl's monitor ends at a suspend); pyxl does from now on")
     except OSError as error:
         report.remark(f"nobody watches the guest: no monitor could be started ({error})")
+
+
+def _check_alone(target: Path, uuid: str) -> None:
+    """Refuse a target that another guest is being saved to: the later one would replace the earlier.
+
+    Both have noted their target by now, so at least one of two sees the other.
+
+    :raise PyxlError: which one.
+    """
+    for entry in journal.others_at(target, uuid):
+        raise PyxlError(f"a {entry.says()} writes to {target}, too", "Name another file.")
 
 
 def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:

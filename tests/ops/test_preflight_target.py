@@ -9,6 +9,8 @@ import pytest
 
 from pyxl.errors import PyxlError
 from pyxl.model import paths
+from pyxl.ops import preflight_target
+from pyxl.ops.preflight_disks import under
 from pyxl.ops.preflight_target import can_be_written
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 
@@ -120,3 +122,39 @@ def test_a_log_of_a_domain_is_no_target(store: FakeStore, tmp_path: Path, monkey
     log.touch()
     with pytest.raises(PyxlError, match='is the log of domain 7 "web1"'):
         check(store, log)
+
+
+def test_a_file_system_that_a_domain_has_too(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in a file that is a domain's disk; a file in it would be overwritten."""
+    disk, mounted = tmp_path / "disk.raw", tmp_path / "mounted"
+    disk.touch()
+    mounted.mkdir()
+    status = disk.stat()
+    monkeypatch.setattr(preflight_target, "under", lambda device: [(False, status.st_dev, status.st_ino)])
+    store.nodes[f"{paths.backends('vbd')}/9/768/params"] = str(disk)
+    store.nodes[paths.name(9)] = "other"
+    with pytest.raises(PyxlError, match=rf'{mounted} is on a disk of domain 9 "other" \({disk}\)'):
+        check(store, mounted / "checkpoint")
+
+
+def test_what_a_device_is_made_of(tmp_path: Path) -> None:
+    """A volume on a partition of a loop device of a file."""
+    file = tmp_path / "file"
+    file.touch()
+    whole, part, volume = (tmp_path / name for name in ("loop0", "loop0/loop0p1", "dm-0"))
+    part.mkdir(parents=True)
+    (whole / "loop").mkdir()
+    (volume / "slaves").mkdir(parents=True)
+    (whole / "loop/backing_file").write_text(f"{file}\n")
+    (part / "partition").write_text("1\n")
+    (volume / "slaves/loop0p1").symlink_to(part)
+    for place, number in ((whole, "7:0"), (part, "259:0"), (volume, "253:0")):
+        (place / "dev").write_text(f"{number}\n")
+        (tmp_path / number).symlink_to(place)
+    found = [
+        (os.major(device), os.minor(device))
+        for is_device, device, _ in under(os.makedev(253, 0), tmp_path)
+        if is_device
+    ]
+    assert found == [(253, 0), (259, 0), (7, 0)]
+    assert (False, file.stat().st_dev, file.stat().st_ino) in set(under(os.makedev(253, 0), tmp_path))

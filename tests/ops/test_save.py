@@ -100,6 +100,18 @@ def test_a_monitor_that_cannot_be_started_does_not_keep_the_guest(world: World) 
     assert world.calls[-1] == "resume 7"
 
 
+def test_two_guests_are_not_saved_to_one_file(world: World) -> None:
+    """The later one would replace the earlier, whose guest is then nowhere."""
+    other = "6b1d9b2e-0000-4000-8000-000000000002"
+    with Journal("save", other, "web2") as held:
+        held.note(target=str(world.target))
+        with pytest.raises(OperationError, match=r'open file: a save of "web2" .* writes to .*checkpoint, too$'):
+            world.save()
+        held.note(target=str(world.target.parent / "another"))
+        world.save(After.RESUME)
+    assert world.calls[-1] == "resume 7"
+
+
 def test_where_the_guest_was_moved_to_is_in_its_file(world: World) -> None:
     world.xen.all[7] = running()._replace(pool=2)
     world.xen.pinned = [[0, 3]]

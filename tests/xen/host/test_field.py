@@ -40,7 +40,19 @@ def test_nothing_that_a_domain_needs_is_a_target(host: Dom0) -> None:
         ("/var/log/xen/qemu-dm-plain.log", f'qemu-dm-plain.log is the log of domain {plain} "plain"'),
     ):
         assert said in host.refused(f"save -c plain {target}")
+    host.run("losetup -r /dev/loop6 /var/lib/pyxl-lab/disk-hda.raw; mount -o ro,noload /dev/loop6 /mnt")
+    said = host.refused("save -c plain /mnt/checkpoint")
+    host.run("umount /mnt; losetup -d /dev/loop6")
+    assert f'preflight: /mnt is on a disk of domain {disk} "disk" (/var/lib/pyxl-lab/disk-hda.raw)' in said
     assert host.run("cd /var/lib/pyxl-lab; md5sum disk-hda.raw disk-hdb.qcow2 vmlinuz").stdout == sums
+
+
+def test_two_guests_are_not_saved_to_one_file(host: Dom0) -> None:
+    host.wake("plain")
+    host.run(f"xl unpause tick; pyxl save -c tick {FILE} 2> /root/1 & pyxl save -c plain {FILE} 2> /root/2; wait; xl pause tick")
+    said = host.run("cat /root/1 /root/2").stdout
+    assert "open file: a save of " in said and f"writes to {FILE}, too" in said
+    host.tick("plain")
 
 
 def test_a_device_that_the_host_uses_or_that_is_too_small(host: Dom0) -> None:
@@ -91,6 +103,13 @@ def test_room_that_seems_short_can_be_passed_over(host: Dom0) -> None:
     assert "pyxl: passed over by --force: /root/small has 100 MiB free" in result.stderr
     assert "No space left on device" in result.stderr and "guest resumed, nothing written" in result.stderr
     host.tick("plain")
+
+
+def test_a_name_that_is_not_ascii_where_python_knows_only_ascii(host: Dom0) -> None:
+    host.run("sed 's/\"plain\"/\"gäst\"/' /etc/xen/lab/plain.cfg > /root/gäst.cfg; xl create -p /root/gäst.cfg")
+    plain = "env LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 PYTHONWARNINGS=error pyxl"
+    said = host.run(f"{plain} save gäst {FILE}-gäst").stdout
+    assert f'"gäst" to {FILE}-gäst' in said
 
 
 def test_where_a_guest_was_moved_to_while_it_ran(host: Dom0) -> None:
