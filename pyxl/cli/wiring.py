@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,9 @@ from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
 
 __all__ = ["Host", "on_host", "guest_config", "control_device_model", "open_dm", "parse_config"]
+
+#: Far more than a save or restore opens.
+OPEN_FILES = 256
 
 dm_control_option = click.option(
     "--dm-control", type=click.Choice(["qmp", "xenstore"]),
@@ -74,6 +78,7 @@ def on_host(command: str, verbose: bool) -> Iterator[Host]:
     lib.xen_version()
     lib.require_root(command)
     interrupt.install()
+    _have_descriptors()
     with XenHost(f"{paths.LOG_DIRECTORY}/pyxl.log", verbose) as xen, Store() as store:
         yield Host(xen, store)
 
@@ -119,6 +124,14 @@ def control_device_model(config: GuestConfig, how: str | None) -> None:
         config.use_device_model(programs.find(programs.QEMU_DM))
     elif how == "qmp":
         config.use_own_device_model(programs.QEMU_DM)
+
+
+def _have_descriptors() -> None:
+    """Raise a low limit on open files: libxl and libxc fail in the middle where they meet it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, max(hard, OPEN_FILES)))
 
 
 def _log(path: str) -> Callable[[str], None]:

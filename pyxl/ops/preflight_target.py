@@ -5,6 +5,7 @@ They touch nothing.
 
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,12 @@ def _check_room(target: Path, needed: int) -> None:
         return  # a pipe has no size of its own
     else:
         place = target.resolve().parent
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY and limit < needed:
+            raise PyxlError(
+                f"no file may be larger than {limit >> 20} MiB here, the checkpoint needs up to {needed >> 20} MiB",
+                "`ulimit -f unlimited` in this shell, or LimitFSIZE= in its unit.",
+            )
         room = os.statvfs(place)
         if not room.f_blocks:
             return  # ramfs and some of FUSE do not know

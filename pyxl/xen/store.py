@@ -56,6 +56,20 @@ class _Connection(UnixSocketConnection):  # type: ignore[misc]
             raise pyxs.ConnectionError(f"error while reading from {self.path}: {error}") from error
 
 
+class _Monitor(pyxs.Monitor):  # type: ignore[misc]
+    """A pyxs monitor that can watch "@releaseDomain" without a working directory: pyxs would look where that lies."""
+
+    def watch(self, wpath: bytes, token: bytes) -> None:
+        self.client.router.subscribe(token, self)
+        self.client.ack(Op.WATCH, wpath + NUL, token + NUL)
+        self.unwatch_queue.add((wpath, token))
+
+    def unwatch(self, wpath: bytes, token: bytes) -> None:
+        self.client.ack(Op.UNWATCH, wpath + NUL, token + NUL)
+        self.client.router.unsubscribe(token, self)
+        self.unwatch_queue.discard((wpath, token))
+
+
 class _Client(pyxs.Client):  # type: ignore[misc]
     """A pyxs client whose requests end at a deadline; ``lost`` says that one did: the client is then of no more use."""
 
@@ -111,7 +125,7 @@ class _Client(pyxs.Client):  # type: ignore[misc]
 class Watch:
     """A watch on some paths; after ``wait`` something may have changed, and the caller reads again."""
 
-    def __init__(self, monitor: pyxs.Monitor) -> None:
+    def __init__(self, monitor: _Monitor) -> None:
         self._events = monitor.events
 
     def wait(self, seconds: float | None) -> bool:
@@ -155,7 +169,8 @@ class Store:
         """Return the value at ``path``, None when there is no such node."""
         try:
             with _named(path):
-                return bytes(self._client.read(path.encode())).decode(errors="replace")
+                # Past pyxs' own read(): it asks for the working directory, which may be gone.
+                return bytes(self._client.execute_command(Op.READ, path.encode() + NUL)).decode(errors="replace")
         except StoreError as error:
             if error.errnum == errno.ENOENT:
                 return None
@@ -230,7 +245,7 @@ class Store:
     @contextmanager
     def watch(self, *paths: str) -> Iterator[Watch]:
         """Watch ``paths`` for the length of a with block; the first wait returns at once, as xenstore's watches do."""
-        with _named(paths[0]), self._client.monitor() as monitor:
+        with _named(paths[0]), _Monitor(self._client) as monitor:
             for path in paths:
                 self._tokens += 1
                 monitor.watch(path.encode(), f"pyxl-{self._tokens}".encode())

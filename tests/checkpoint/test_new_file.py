@@ -114,6 +114,15 @@ def test_a_file_system_whose_directories_have_nothing_to_sync(tmp_path: Path, mo
     assert (tmp_path / "web1").read_bytes() == b"new"
 
 
+def test_a_directory_where_everybody_may_replace_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(PyxlError, match=f"everybody may write to {tmp_path}, and so replace the checkpoint") as caught:
+        NewFile(tmp_path / "web1")
+    assert "chmod +t" in caught.value.hint and "on FAT or a NAS: mount it with umask=077" in caught.value.hint
+    tmp_path.chmod(0o1777)
+    NewFile(tmp_path / "web1").close()
+
+
 def test_a_full_disk_is_told_by_write() -> None:
     with NewFile(Path("/dev/full")) as file, pytest.raises(OSError, match="No space left"):
         file.write(b"new")

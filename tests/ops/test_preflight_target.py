@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def test_too_little_room_unless_forced(store: FakeStore, tmp_path: Path) -> None
     assert "Make room" in caught.value.hint and "`--force` passes over this check" in caught.value.hint
     [said] = check(store, tmp_path / "x", 1 << 60, force=True)
     assert said.startswith("passed over by --force: ") and "the checkpoint needs up to" in said
+
+
+def test_a_limit_on_the_size_of_files(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (10 << 20, -1))
+    with pytest.raises(PyxlError, match="no file may be larger than 10 MiB here, the checkpoint needs up to 17 MiB"):
+        check(store, tmp_path / "x")
 
 
 def test_a_device_that_keeps_nothing(store: FakeStore) -> None:
