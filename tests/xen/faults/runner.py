@@ -130,6 +130,8 @@ class Faults:
         yield from (f"left: {what}" for what in seen["left"])
         if seen["status"] == "hung":
             yield f"not done within {LIMIT} s"
+        if fault.harmless and seen["status"] != 0:
+            yield f"it failed: status {seen['status']}"
         if tool == "pyxl" and "Traceback" in seen["said"]:
             yield "a traceback"
         if fault.operation.startswith("save"):

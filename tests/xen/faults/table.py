@@ -49,6 +49,11 @@ class Fault:
         return self.what == "qemu killed" and self.operation.startswith("save")
 
     @property
+    def harmless(self) -> bool:
+        """Tell whether the operation has to succeed all the same."""
+        return self.what in HARMLESS
+
+    @property
     def spoils(self) -> bool:
         """Tell whether the file is no longer what was saved, so that no guest may run from it."""
         return self.what in ("file cut", "file overwritten")
@@ -57,6 +62,12 @@ class Fault:
 #: The guest crashes, ends or is destroyed: the old file must stay, and nothing may be left behind.
 GUEST_ENDS = frozenset({
     "guest panics", "guest crashes instead of suspending", "guest reboots instead of suspending", "domain destroyed",
+})
+
+#: Nothing that a guest needs may depend on these.
+HARMLESS = frozenset({
+    "few descriptors", "log directory full", "log directory gone", "log directory read-only", "stderr closed",
+    "stderr full", "working directory gone",
 })
 
 SAVE = (
@@ -102,6 +113,8 @@ FAULTS: tuple[Fault, ...] = (
     *_rows("save", ("50 %", "COMMIT"), "disk fails"),
     *_rows("save", ("50 %",), "disk becomes read-only", "directory renamed"),
     *_rows("save", ("start",), "file size limit", "directory not writable"),
+    # What no guest may depend on.
+    *_rows("save", ("start",), *sorted(HARMLESS)),
     # Guests.
     *_rows("save", ("OPEN_FILE",), "guest does not acknowledge", "guest acknowledges, never suspends",
            "guest crashes instead of suspending", "guest reboots instead of suspending", "guest panics"),

@@ -68,6 +68,44 @@ def _limit_file_size(t: Trial) -> None:
     t.preexec = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
 
 
+def _limit_descriptors(t: Trial) -> None:
+    t.preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+
+def _lose_directory(t: Trial) -> None:
+    gone = t.place / "gone"
+
+    def enter() -> None:
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+
+    t.preexec = enter
+
+
+def _mount_logs(t: Trial, options: str, fill: bool = False) -> None:
+    """Put a file system without anything in it in the place of the logs' directory."""
+    logs = Path("/var/log")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", logs], check=True)
+    t.mend.append(lambda: subprocess.run(["umount", "-l", logs], check=True))  # a monitor may have its log open
+    if fill:
+        (logs / "xen").mkdir()
+        with contextlib.suppress(OSError), (logs / "full").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 12))
+
+
+def _stderr(t: Trial, path: str) -> None:
+    """Give the operation another stderr; none where ``path`` is empty."""
+
+    def replace() -> None:
+        os.close(2)
+        if path:
+            os.open(path, os.O_WRONLY)
+
+    t.preexec = replace
+
+
 def _rename_directory(t: Trial) -> None:
     away = t.place.with_name("away")
     t.place.rename(away)
@@ -150,6 +188,13 @@ FAULTS: dict[str, Callable[[Trial], object]] = {
     "disk fails": _fail_disk,
     "disk becomes read-only": _disk_read_only,
     "file size limit": _limit_file_size,
+    "few descriptors": _limit_descriptors,
+    "working directory gone": _lose_directory,
+    "log directory gone": lambda t: _mount_logs(t, "size=64k"),
+    "log directory read-only": lambda t: _mount_logs(t, "ro"),
+    "log directory full": lambda t: _mount_logs(t, "size=16k", fill=True),
+    "stderr closed": lambda t: _stderr(t, ""),
+    "stderr full": lambda t: _stderr(t, "/dev/full"),
     "directory not writable": _not_writable,
     "directory renamed": _rename_directory,
     "guest does not acknowledge": _mute,
