@@ -113,10 +113,13 @@ class ConvertedStream:
         self._to_libxl = self._to_us = -1
 
 
-class _Looking(Source):
-    """Reads all of a file but its pages."""
+class PagesSkipped(Source):
+    """Reads all of a file but its pages; ``skipped_at`` is where the last ones began."""
+
+    skipped_at = 0
 
     def pages(self, length: int) -> memoryview:
+        self.skipped_at = self.offset
         self.skip(length)
         return memoryview(b"")
 
@@ -133,7 +136,7 @@ def look_over(fd: int, offset: int, skip_device_state: bool) -> None:
 
     :raise StreamError: as ``convert`` does, or something follows the stream.
     """
-    looking = _Looking(fd)
+    looking = PagesSkipped(fd)
     looking.offset = offset
     for _ in convert(looking, skip_device_state):
         pass

@@ -2,13 +2,10 @@
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from pyxl.checkpoint.descriptors import read_some
 from pyxl.checkpoint.sums import CHUNK, RunningSums
-from pyxl.errors import BadRecord, PyxlError, TruncatedStream
+from pyxl.errors import BadRecord, TruncatedStream
 from pyxl.formats.stream import trailer
 
 
@@ -84,21 +81,3 @@ class Source:
         if self.offset + length > self.size:
             raise TruncatedStream(f"file ends {self.offset + length - self.size} bytes too early", self.size)
         self.offset += length
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Source]:
-    """Open a checkpoint for reads anywhere in it.
-
-    :raise PyxlError: it is no file or block device, so that it cannot seek.
-    :raise OSError: it cannot be read.
-    """
-    # Without O_NONBLOCK a pipe without a writer would block.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        source = Source(fd)
-        if not source.seekable:
-            raise PyxlError(f"{path} is no file", "What comes through a pipe can be looked at once it is in a file.")
-        yield source
-    finally:
-        os.close(fd)

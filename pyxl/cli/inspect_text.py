@@ -30,6 +30,8 @@ def lines(found: Inspection, zeros: int | None) -> Iterator[str]:
 def facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
     """Yield (name, value) of what a person wants to know first; ``zeros`` is None if they were not counted."""
     guest, saved = found.guest, found.saved
+    if found.legacy:
+        yield "legacy", found.legacy
     yield "name", "unknown" if guest.name is None else json.dumps(guest.name, ensure_ascii=False)
     yield "uuid", guest.uuid or "none"
     yield "type", guest.type or "unknown"

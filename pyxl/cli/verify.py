@@ -51,7 +51,8 @@ def _lines(verdict: Verdict) -> list[str]:
     if verdict.trailer and verdict.worst is not BROKEN:
         lines.append(_whole(verdict.trailer))
     elif verdict.worst is not BROKEN:
-        lines.append("framing is whole, no checksums (written by xl)")
+        who = "of Xen 4.2 to 4.5, seen as converted" if verdict.legacy else "written by xl"
+        lines.append(f"framing is whole, no checksums ({who})")
     return lines
 
 
@@ -60,7 +61,7 @@ def _as_json(path: Path, verdict: Verdict) -> str:
     identity = verdict.trailer.identity if verdict.trailer else None
     said = {
         "file": str(path), "verdict": verdict.worst.value if verdict.worst else "clean", "findings": findings,
-        "unlisted": verdict.unlisted, "identity": identity._asdict() if identity else None,
+        "unlisted": verdict.unlisted, "legacy": verdict.legacy, "identity": identity._asdict() if identity else None,
     }  # fmt: skip
     return json.dumps(said)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyxl.checkpoint.pages import PageIndex, Run
-from pyxl.checkpoint.source import Source, opened
+from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError
 from pyxl.files.guest_memory import AT_ONCE, fill
 from pyxl.files.inspect import Inspection, Record, inspect
 from pyxl.files.memory_map import Canvas, MemoryMap
+from pyxl.files.opened import opened
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 SAME, CHANGED, ONLY_A, ONLY_B = "same", "changed", "only_a", "only_b"

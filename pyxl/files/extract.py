@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.pages import PageIndex, Run
-from pyxl.checkpoint.source import Source, opened
+from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError, TruncatedStream, UnsupportedStream
 from pyxl.files.guest_memory import fill, pieces, zero_groups
+from pyxl.files.opened import opened
 from pyxl.files.output import output
 from pyxl.files.vcpus import of_context
 from pyxl.formats import elf_core
@@ -91,7 +92,7 @@ def context(path: Path, target: Path | None) -> None:
 
 
 def _body(path: Path, target: Path | None, layer: str, kind: int, head: int) -> None:
-    with opened(path) as source:
+    with opened(path, as_it_is=True) as source:
         element = _find(source, layer, kind)
         if element is None or element.length < head:
             raise PyxlError(f"{path} has no {(libxl_v2 if layer == 'libxl' else libxc_v2).NAMES[kind]}")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pyxl.checkpoint import pages
 from pyxl.checkpoint.pages import PageIndex, Run
-from pyxl.checkpoint.source import Source, opened
+from pyxl.checkpoint.source import Source
 from pyxl.errors import StreamError
+from pyxl.files.opened import opened
 from pyxl.formats.stream import libxc_v2, walk
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 

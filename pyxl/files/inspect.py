@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyxl.checkpoint.source import Source, opened
+from pyxl.checkpoint.source import Source
 from pyxl.errors import BadRecord, StreamError, TruncatedStream, UsageError
+from pyxl.files.opened import LegacyView, opened
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxc_v2, trailer, walk, xl_header
 from pyxl.formats.stream.trailer import Identity
@@ -54,6 +55,7 @@ class Inspection(NamedTuple):
     ``size`` is the file's and ``end`` is where the part that is right ends, in bytes; ``errors`` say what is wrong, and
     are empty where the framing is whole.  ``saved`` is the trailer's identity; xl's file has only Xen's version.
     ``checksums`` says that there are some, not that they are right.  ``left_out`` counts records that are not listed.
+    ``legacy`` is empty unless the file is of Xen 4.2 to 4.5; it says that offsets are in what it is converted to.
     """
 
     file: str
@@ -68,6 +70,7 @@ class Inspection(NamedTuple):
     config: dict[str, Any] | None
     records: list[Record]
     left_out: int
+    legacy: str = ""
 
 
 def inspect(path: Path, contents: bool = False) -> Inspection:
@@ -157,7 +160,14 @@ class _Inspector:
             config=config.document if config else None,
             records=self._records,
             left_out=self._left_out,
+            legacy=self._legacy(),
         )
+
+    def _legacy(self) -> str:
+        if not isinstance(self._source, LegacyView):
+            return ""
+        said = "of Xen 4.2 to 4.5; shown as `pyxl convert` makes it, with the offsets in that"
+        return said + ("; only --skip-device-state restores it" if self._source.left_out else "")
 
     def _add(self, element: Element) -> None:
         if (missing := element.end - self._source.size) > 0:

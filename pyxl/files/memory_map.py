@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyxl.checkpoint.pages import PageIndex
-from pyxl.checkpoint.source import opened
 from pyxl.errors import StreamError
 from pyxl.files.guest_memory import fill, pieces, zero_groups
+from pyxl.files.opened import opened
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 MAX_CELLS = 1 << 17

@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from pyxl.checkpoint.source import opened
 from pyxl.files.inspect import MAX_CONTENT, Inspection
+from pyxl.files.opened import opened
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.hvm import state as hvm_state
 from pyxl.formats.hvm.context import Entry, Value

@@ -9,6 +9,7 @@ from pyxl.checkpoint.checked import behind
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import BlockReader
 from pyxl.errors import BadRecord, StreamError, UnsupportedStream
+from pyxl.files.opened import LegacyView, seen_through
 from pyxl.formats.stream import verify as strict
 from pyxl.formats.stream import xl_header
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding, Severity
@@ -20,12 +21,16 @@ MAX_FINDINGS = 1000
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found; ``trailer`` is the file's, None where it has none or was not read so far."""
+    """What was found; ``trailer`` is the file's, None where it has none or was not read so far.
+
+    ``legacy``: offsets are in what `pyxl convert` would make of the file.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     unlisted: int = 0
     worst: Severity | None = None
     trailer: Trailer | None = None
+    legacy: bool = False
 
     def add(self, finding: Finding) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -53,9 +58,12 @@ def verify(path: Path) -> Verdict:
 
 def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
     try:
+        if source.seekable:
+            source = seen_through(source)
         header = xl_header.parse(source.take)
         if not header.is_v2:
             raise UnsupportedStream("a legacy stream of Xen 4.5 or older", header.size, "`pyxl convert` takes it.")
+        verdict.legacy = isinstance(source, LegacyView)
     except StreamError as error:
         yield strict.broken_by(error, "xl HEADER")
         return
@@ -67,7 +75,8 @@ def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
     try:
         verdict.trailer = behind(source, header, end)
         if verdict.trailer is None:
-            yield Finding(end, "libxl END", "no-sums", UNKNOWN, "no checksums behind it (written by xl)")
+            who = "of Xen 4.2 to 4.5" if verdict.legacy else "written by xl"
+            yield Finding(end, "libxl END", "no-sums", UNKNOWN, f"no checksums behind it ({who})")
         else:
             yield from _damaged(verdict.trailer, _sums(source, end) if source.seekable else passed)
     except StreamError as error:

@@ -48,7 +48,7 @@ def table(faults: Faults, pattern: str, tools: tuple[str, ...], verbose: bool) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.xen.faults", description=__doc__)
-    parser.add_argument("what", choices=["faults", "flips", "cycles", "races", "strikes", "soak"])
+    parser.add_argument("what", choices=["faults", "flips", "cycles", "races", "strikes", "deaths", "soak"])
     parser.add_argument("--tool", choices=TOOLS, action="append", help="pyxl or xl; both when left out")
     parser.add_argument("-v", action="store_true", help="say when each fault struck, and all of what went wrong")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--cycles", type=int, default=100)
     parser.add_argument("--strikes", type=int, default=100)
+    parser.add_argument("--deaths", type=int, default=500)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
@@ -74,6 +75,8 @@ def main() -> int:
             failed += cycles.table(faults, arguments.cycles)
         if arguments.what in ("strikes", "soak"):
             failed += strikes.table(faults, arguments.strikes)
+        if arguments.what in ("deaths", "soak"):
+            failed += strikes.deaths(faults, arguments.deaths)
         if arguments.what in ("races", "soak"):
             failed += races.table(faults)
         lab.down()

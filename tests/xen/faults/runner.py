@@ -118,7 +118,7 @@ class Faults:
             "tool": tool, "operation": fault.operation, "when": fault.when, "what": fault.what, "monitor": fault.monitor,
             "uuid": self._uuid, "hash": self.hash, "limit": LIMIT, "deaf": fault.deaf or fault.guest_ends,
             "seed": self.seed ^ zlib.crc32(fault.name.encode()), "span": self._span.get((tool, fault.operation), SPAN),
-            "recover": tool == "pyxl" and fault.needs_recover,
+            "recover": fault.what == "all killed" or (tool == "pyxl" and fault.needs_recover),
             "settle": HEAL if fault.killed or fault.guest_ends else SETTLE,
             "may_be": ["gone", "running"] if fault.guest_ends else may_be,
         }  # fmt: skip

@@ -1,5 +1,7 @@
 """Signals at many random moments of each operation, which the table's moments miss."""
 
+import random
+
 from tests.xen.faults.runner import Faults
 from tests.xen.faults.table import Fault
 
@@ -8,6 +10,8 @@ SIGNALS = ("Ctrl-C", "SIGTERM", "SIGHUP")
 #: One in this many strikes on a restore or create falls into the start of the build, where a signal can hit most.
 EARLY = 3
 EARLY_MS = 60
+#: From a suspend request of xl's to the first page in its file.
+SUSPEND_MS = 1500
 
 
 def moment(operation: str, number: int) -> str:
@@ -37,3 +41,27 @@ def table(faults: Faults, count: int) -> int:
         failed += bad
     faults.seed = seed
     return failed
+
+
+def deaths(faults: Faults, count: int) -> int:
+    """Kill stock xl and its helper ``count`` times about when their guest suspends, have `pyxl recover` put it right.
+
+    In half of them dom0 is busy, too.  What xl leaves of its file is not looked at.  Prints the failures, and returns
+    their number.
+    """
+    at = random.Random(faults.seed)
+    bad = struck = 0
+    for number in range(count):
+        fault = Fault("save", f"SUSPEND + {at.randrange(SUSPEND_MS)} ms", "all killed", monitor=not number % 4)
+        busy = number % 2
+        if busy:
+            faults.dom0.run("(timeout 60 sh -c 'while :; do :; done' > /dev/null 2>&1 & timeout 60 yes > /dev/null 2>&1 &)")
+        verdict = faults.run(fault, "xl")
+        if busy:
+            faults.dom0.run("pkill -x timeout || true")
+        struck += verdict.counts
+        if verdict.bad and verdict.counts:
+            bad += 1
+            print(f"{fault.name}, busy {busy}: {'; '.join(verdict.bad)}\n    it said: {verdict.said}", flush=True)
+    print(f"xl dead  {struck} of {count} strikes fell into its save, {bad} not put right", flush=True)
+    return bad

@@ -176,6 +176,7 @@ FAULTS: dict[str, Callable[[Trial], object]] = {
     "SIGTERM": lambda t: _to_operation(t, TERM),
     "SIGHUP": lambda t: _to_operation(t, HUP, group=True),
     "SIGKILL": lambda t: _to_operation(t, KILL),
+    "all killed": lambda t: _to_operation(t, KILL, group=True),
     "helper killed": lambda t: os.kill(t.wait(t.helper), KILL),
     "helper told to end": lambda t: os.kill(t.wait(t.helper), TERM),
     "helper stopped, then Ctrl-C": _stop_helper_then_interrupt,

@@ -73,7 +73,7 @@ def outcome(trial: Trial, consoles: Consoles, seen: dict[str, Any], deaf: bool) 
         remove_guest(trial.store)
     elif seen["guest"] in ("running", "paused"):
         found["running"] = hash_of_guest(consoles)
-    if seen["file"] == "new" or (trial.verb == "restore" and seen["guest"] == "gone"):
+    if (seen["file"] == "new" and trial.what != "all killed") or (trial.verb == "restore" and seen["guest"] == "gone"):
         remove_guest(trial.store)
         file = GOOD if trial.what in OF_FILE else trial.target
         status, said = said_by(trial.tool, "restore", file)
