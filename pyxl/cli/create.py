@@ -48,5 +48,7 @@ def create_command(
         log(said)
         if not quiet:
             click.echo(said + ("; paused" if paused else ""))
+        if no_monitor:
+            host.leave_unwatched(domid)
         if foreground:
             host.monitor_here(domid, log)

@@ -63,6 +63,8 @@ def restore_command(
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
         log(said)
         click.echo(said + ("; paused" if paused else ""))
+        if no_monitor:
+            host.leave_unwatched(done.domid)
         if foreground:
             host.monitor_here(done.domid, log)
 

@@ -56,6 +56,10 @@ class Host(NamedTuple):
 
         return start
 
+    def leave_unwatched(self, domid: int) -> None:
+        """Note that a domain is to have no monitor, so that no later save starts one."""
+        self.store.write(paths.unwatched(domid), "1")
+
     def monitor_here(self, domid: int, log: Callable[[str], None]) -> None:
         """Be the monitor of a domain, until it ends or a signal ends this process."""
         interrupt.restore_defaults()

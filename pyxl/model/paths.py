@@ -87,6 +87,11 @@ def device_model_log(domain_name: str) -> str:
     return f"{LOG_DIRECTORY}/qemu-dm-{domain_name}.log"
 
 
+def unwatched(domid: int) -> str:
+    """Return where pyxl notes that a domain is to have no monitor; it goes with the domain."""
+    return f"/libxl/{domid}/pyxl-unwatched"
+
+
 def pool_name(pool: int) -> str:
     """Return where the name of a cpupool is."""
     return f"/local/pool/{pool}/name"

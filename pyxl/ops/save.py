@@ -148,7 +148,7 @@ def save(
         file.commit()
         undo.enter(Phase.SETTLE)
         if start_monitor is not None and order.after is not After.DESTROY:
-            _have_it_watched(domain, start_monitor, report)
+            _have_it_watched(store, domain, start_monitor, report)
         try:
             guest.settle(order.after, report.remark)
         except PyxlError as error:
@@ -179,8 +179,12 @@ def _config_of(xen: Hypervisor, store: Store, domain: DomainInfo) -> GuestConfig
     return config
 
 
-def _have_it_watched(domain: DomainInfo, start_monitor: Callable[[int], None], report: Report) -> None:
+def _have_it_watched(
+    store: Store, domain: DomainInfo, start_monitor: Callable[[int], None], report: Report
+) -> None:
     """Start a monitor for a guest that has none any more; that there can be none is no reason not to let it go on."""
+    if store.read(paths.unwatched(domain.domid)):
+        return  # its user wants none (-e)
     try:
         if not toolstacks.is_watched(domain.uuid):
             start_monitor(domain.domid)

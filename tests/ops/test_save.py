@@ -90,6 +90,12 @@ def test_a_guest_that_goes_on_is_watched(
     assert world.watched == ([] if is_watched or after is After.DESTROY else [7])
 
 
+def test_a_guest_that_is_to_have_no_monitor_gets_none(world: World) -> None:
+    world.store.nodes[paths.unwatched(7)] = "1"
+    world.save(After.RESUME)
+    assert world.watched == []
+
+
 def test_a_monitor_that_cannot_be_started_does_not_keep_the_guest(world: World) -> None:
     class Full(list[int]):
         def append(self, _: int) -> None:

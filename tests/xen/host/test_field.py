@@ -65,6 +65,37 @@ def test_a_device_that_the_host_uses_or_that_is_too_small(host: Dom0) -> None:
     assert "preflight: /dev/loop7 has 64 MiB free, the checkpoint needs up to" in small
 
 
+def test_a_pvh_guest_is_restored_without_its_kernel(host: Dom0) -> None:
+    """A restore needs none; that the guest runs again shows in that it suspends once more, which needs its help."""
+    host.run(
+        "cp /var/lib/pyxl-lab/vmlinuz /root/kernel; printf '%s\\n' 'type = \"pvh\"' 'name = \"slim\"' 'memory = 128' "
+        "'kernel = \"/root/kernel\"' 'ramdisk = \"/var/lib/pyxl-lab/initrd\"' "
+        "'cmdline = \"quiet console=hvc0 rdinit=/bin/busybox -- sleep 1000000\"' > /root/slim.cfg"
+    )
+    host.pyxl("create /root/slim.cfg")
+    able = f"xenstore-read /local/domain/{host.domid('slim')}/control/feature-suspend"
+    host.run(f"for i in $(seq 300); do [ \"$({able})\" = 1 ] && exit 0; sleep 0.2; done; exit 1")
+    host.pyxl(f"save slim {FILE}-slim")
+    host.run("rm /root/kernel")
+    assert "kernel is missing: /root/kernel; the guest's next reboot needs it" in host.pyxl(f"restore {FILE}-slim").stderr
+    host.pyxl(f"save slim {FILE}-slim")
+
+
+def test_a_clone_through_a_pipe(host: Dom0) -> None:
+    """How drakvuf makes a guest's copy."""
+    before = host.wake("plain")
+    host.run("sed 's/\"plain\"/\"clone\"/' /etc/xen/lab/plain.cfg > /root/clone.cfg; mkfifo /root/pipe")
+    host.run(
+        "set -e; pyxl pause plain; pyxl save -c plain /root/pipe & pyxl restore -p -e /root/clone.cfg /root/pipe; wait $!"
+    )
+    host.run("xl unpause plain; xl unpause clone")
+    went_on(before, host.tick("plain"))
+    went_on(before, host.tick("clone"))
+    assert host.uuid("plain") != host.uuid("clone")
+    assert "watched" not in host.pyxl(f"save -c clone {FILE}").stderr  # -e: it is to have no monitor, then and now
+    host.run("xl destroy clone")
+
+
 def test_every_way_to_name_what_is_open(host: Dom0) -> None:
     """Standard output by its names in /dev, and what bash makes of `>(…)`; also where the reader set it not to block."""
     host.wake("plain")
