@@ -4,6 +4,7 @@ Knows no hypervisor.  A restore uses it, and so does the recovery of a save that
 """
 
 import os
+import select
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
-from pyxl.errors import UsageError
+from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.stream import cpu_policy, xl_header
 from pyxl.formats.stream.cpu_policy import CpuPolicy
 from pyxl.model.phases import Phase
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pyxl.checkpoint.converted import ConvertedStream
 
 STDIN = 0
+#: Seconds that a named pipe may have nothing to read; standard input may wait for as long as its other end does.
+WRITER_SECONDS = 60.0
 
 
 class Checkpoint(NamedTuple):
@@ -51,10 +54,14 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
     with ExitStack() as opened:
         with Undo(f"restore {path}") as undo:
             undo.enter(Phase.OPEN)
-            fd = os.dup(STDIN) if str(path) == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Without O_NONBLOCK a pipe without a writer would block, whatever the signal.
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            fd = os.dup(STDIN) if str(path) == "-" else os.open(path, flags)
             opened.callback(os.close, fd)
-            undo.enter(Phase.CHECK_FILE)
             status = os.fstat(fd)
+            if stat.S_ISFIFO(status.st_mode) and str(path) != "-":
+                _wait_for_writer(fd, path)
+            undo.enter(Phase.CHECK_FILE)
             others = stat.S_IWGRP | stat.S_IWOTH
             is_own = stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
             source = Source(fd)
@@ -71,6 +78,20 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
                     policy = cpu_policy.of_stream(source.take, header.size)
             opened.callback(stream.close)
         yield Checkpoint(path, is_own, header, stream, policy)
+
+
+def _wait_for_writer(fd: int, path: Path) -> None:
+    """Wait until a pipe has something to read, or had a writer that has gone.
+
+    :raise PyxlError: it has neither in time.
+    """
+    ready = select.poll()
+    ready.register(fd, select.POLLIN)
+    if not ready.poll(1000 * WRITER_SECONDS):
+        raise PyxlError(
+            f"nobody has written to the pipe within {WRITER_SECONDS:.0f} s", "Start what writes to it, then restore."
+        )
+    os.set_blocking(fd, True)
 
 
 def _converted(

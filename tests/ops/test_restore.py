@@ -16,7 +16,7 @@ from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
 from pyxl.model.report import Report
-from pyxl.ops import programs
+from pyxl.ops import checkpoint, programs
 from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.create import create
 from pyxl.ops.restore import Restored, restore
@@ -166,6 +166,14 @@ def test_create_refuses_what_the_host_cannot_hold(
 def test_disks_that_are_no_files_here_are_left_to_libxl(xen: FakeXen, disk: dict[str, object]) -> None:
     config = config_with(lambda document: document.update({"disks": [disk]}))  # type: ignore[dict-item]
     assert create(xen, FakeStore({}), no_dm, config, Report()) == 8
+
+
+def test_a_pipe_that_nobody_writes_to(xen: FakeXen, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "WRITER_SECONDS", 0.02)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OperationError, match="pipe: open file: nobody has written to the pipe within 0 s"):
+        run(xen, FakeStore({}), tmp_path / "pipe")
+    assert calls == []
 
 
 def test_create_order(xen: FakeXen, calls: list[str]) -> None:
