@@ -63,5 +63,7 @@ def deaths(faults: Faults, count: int) -> int:
         if verdict.bad and verdict.counts:
             bad += 1
             print(f"{fault.name}, busy {busy}: {'; '.join(verdict.bad)}\n    it said: {verdict.said}", flush=True)
+        if not (number + 1) % 50:
+            print(f"{number + 1} tried, {struck} fell into a save, {bad} not put right", flush=True)
     print(f"xl dead  {struck} of {count} strikes fell into its save, {bad} not put right", flush=True)
     return bad
