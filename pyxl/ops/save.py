@@ -86,10 +86,11 @@ def save(
         undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report.remark))
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
+        memory_kb = domain.memory_kb + (xen.unpopulated_kb(domid) if domain.hvm else 0)
         if order.path is not None:
-            memory, destroys = domain.memory_kb * 1024, order.after is After.DESTROY
+            destroys = order.after is After.DESTROY
             for passed_over in can_be_written(
-                xen, store, order.path, memory, destroys=destroys, force=order.force
+                xen, store, order.path, memory_kb * 1024, destroys=destroys, force=order.force
             ):
                 report.remark(passed_over)
         for remark in can_be_saved(xen, store, domain):
@@ -117,12 +118,12 @@ def save(
         undo.enter(Phase.CONFIG)
         config = order.config or living
         config.set_domid(domid if order.keep_domid else 0)
-        guest.may_have_kb = _fit_memory(config, domain, report)
+        guest.may_have_kb = _fit_memory(config, memory_kb, report)
         stream.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
         # The helper's first request is `suspend`: its answer enters three phases, then memory is written.
         try:
-            look = partial(_look, stream, report, domain.memory_kb * 1024)
+            look = partial(_look, stream, report, memory_kb * 1024)
             helper.serve(_answers(guest, undo, report), look, report.interval or LOOK_SECONDS)
         except HelperError:
             stream.check()  # the error of a pipe's target says more than that the pipe is broken
@@ -159,14 +160,15 @@ def save(
     return Saved(name, size, ended - started, ended - guest.asked_at)
 
 
-def _fit_memory(config: GuestConfig, domain: DomainInfo, report: Report) -> int:
+def _fit_memory(config: GuestConfig, memory_kb: int, report: Report) -> int:
     """Have ``config`` give a restore the memory that the guest has, and return how much it then allows, in KiB.
 
-    A guest that was told to shrink (`xl mem-set`), and has not, has more than its target: libxl would build less.
+    A guest that was told to shrink (`xl mem-set`), and has not, has more than its target: libxl would build less.  One
+    that is populated on demand has all of it in its stream, as libxc reads every page.
     """
     target = config.target_kb
-    if target and config.give_memory(domain.memory_kb):
-        has, wanted, given = (round(kb / 1024) for kb in (domain.memory_kb, target, config.target_kb))
+    if target and config.give_memory(memory_kb):
+        has, wanted, given = (round(kb / 1024) for kb in (memory_kb, target, config.target_kb))
         report.remark(f"the guest has {has} MiB, by its config {wanted} MiB: the file gives it {given} MiB")
     return config.target_kb + MAXMEM_SLACK_KB if target else 0
 

@@ -157,6 +157,18 @@ class Control:
         lib.check(self._param(self._handle, domid, index, ctypes.byref(value)), "xc_hvm_param_get", domid)
         return value.value
 
+    def unpopulated_kb(self, domid: int) -> int:
+        """Return how much memory a guest will have beyond what it has, in KiB, once it is populated on demand."""
+        total, cache, entries = (ctypes.c_uint64() for _ in range(3))
+        numbers = ctypes.POINTER(ctypes.c_uint64)
+        function = lib.declare(
+            lib.load("xenctrl"), ctypes.c_int, "xc_domain_get_pod_target",
+            ctypes.c_void_p, ctypes.c_uint32, numbers, numbers, numbers,
+        )  # fmt: skip
+        result = function(self._handle, domid, *map(ctypes.byref, (total, cache, entries)))
+        lib.check(result, "xc_domain_get_pod_target", domid)
+        return max(0, entries.value - cache.value) * _PAGE_KB
+
     def pins(self, domid: int, vcpus: int) -> list[list[int]]:
         """Return the CPUs that each vcpu may run on (its hard affinity); nothing where all may run on all."""
         from pyxl.xen import cpu  # only a save asks

@@ -70,6 +70,9 @@ class XenHost:
     def command_line(self) -> str:
         return self._control.command_line()
 
+    def unpopulated_kb(self, domid: int) -> int:
+        return self._control.unpopulated_kb(domid)
+
     def pins(self, domid: int, vcpus: int) -> list[list[int]]:
         return self._control.pins(domid, vcpus)
 

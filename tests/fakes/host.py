@@ -40,6 +40,7 @@ class FakeXen:
         self.next_domid = 8
         self.created = ""
         self.create_fails = 0
+        self.on_demand_kb = 0
         self.pinned: list[list[int]] = []
         self.cpu_policy = (b"", b"")
 
@@ -79,6 +80,9 @@ class FakeXen:
 
     def command_line(self) -> str:
         return self.xen_options
+
+    def unpopulated_kb(self, domid: int) -> int:
+        return self.on_demand_kb
 
     def pins(self, domid: int, vcpus: int) -> list[list[int]]:
         return self.pinned

@@ -201,6 +201,17 @@ def test_the_file_gives_the_guest_the_memory_that_it_has(world: World, has: int,
     assert (in_file["target_memkb"], in_file["max_memkb"]) == (gets, most)
 
 
+def test_the_file_gives_a_guest_all_that_is_populated_on_demand(world: World) -> None:
+    """Each page is in the stream: libxc reads them all."""
+    build = CONFIG["b_info"] | {"target_memkb": 98304, "max_memkb": 196608}  # type: ignore[operator]
+    world.xen.config = json.dumps(CONFIG | {"b_info": build})
+    world.xen.all[7] = running()._replace(memory_kb=98304)
+    world.xen.on_demand_kb = 98304
+    world.save()
+    in_file = config_of(world.target)["b_info"]
+    assert (in_file["target_memkb"], in_file["max_memkb"]) == (196608, 196608)
+
+
 def test_memory_that_a_guest_gets_meanwhile_does_not_go_unseen(world: World) -> None:
     def grow() -> None:
         world.guest_suspends()

@@ -19,6 +19,16 @@ def test_a_ballooned_guest_comes_back_with_the_memory_that_it_has(host: Dom0) ->
     went_on(before, host.tick("plain"))
 
 
+def test_a_guest_that_is_populated_on_demand_comes_back_with_all_of_it(host: Dom0) -> None:
+    """It has half of its memory until it uses the rest, but all of it is in the stream; xl's file cannot be restored."""
+    change = "s/^name.*/name = \"pod\"/; s/^memory.*/memory = 96/"
+    host.run(f"(sed '{change}' /etc/xen/lab/plain.cfg; echo 'maxmem = 160') > /root/pod.cfg; pyxl create -p /root/pod.cfg")
+    assert "the guest has 160 MiB, by its config 96 MiB: the file gives it 160 MiB" in host.pyxl(f"save pod {FILE}").stderr
+    host.run(f"xl restore -p {FILE} 2>&1 && xl destroy pod")
+    host.pyxl(f"restore -p {FILE}")
+    host.run("xl destroy pod")
+
+
 def test_a_guest_that_is_paused_needs_one_unpause_after_save_p(host: Dom0) -> None:
     host.wake("plain")
     host.run("xl pause plain")
