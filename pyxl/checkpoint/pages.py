@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
 from pyxl.errors import BadRecord, TruncatedStream
-from pyxl.formats.stream import libxc_records
+from pyxl.formats.stream import libxc_records, libxc_v2, walk
 from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PAGE_TYPES, PFN_MASK, TYPE_SHIFT, WITH_DATA, WORD, XTAB
 from pyxl.formats.stream.walk import Element
 
@@ -18,6 +18,7 @@ from pyxl.formats.stream.walk import Element
 _PIECE = 1024
 #: Pages in a chunk of the index: a divisor of _PIECE, so that a chunk without holes is one number.
 _CHUNK = 128
+PAGE_KB = PAGE_SIZE >> 10
 
 
 class Run(NamedTuple):
@@ -140,3 +141,38 @@ class PageIndex:
 
 def _following(offset: int, count: int) -> "array[int]":
     return array("Q", range(offset, offset + count * PAGE_SIZE, PAGE_SIZE))
+
+
+def fill(index: PageIndex, source: Source) -> None:
+    """Put all pages of a checkpoint into ``index``; of a broken one, those before the fault.
+
+    :raise StreamError: it is broken.
+    """
+    for element in walk.elements(source.take, source.skip):
+        if element.layer != "libxc":
+            continue
+        if element.kind == libxc_v2.VERIFY:  # the pages that follow are to be compared, not restored
+            return
+        if element.kind == libxc_v2.PAGE_DATA:
+            for run in runs(source, element):
+                index.add(run)
+
+
+def memory_kb(source: Source, enough: int) -> int:
+    """Return how much memory a checkpoint has for its guest, in KiB.
+
+    Up to ``enough`` pages that a live stream has more than once may count as often; beyond, each counts once.
+
+    :raise StreamError: it is broken.
+    """
+    source.offset = pages = 0
+    for element in walk.elements(source.take, source.skip):
+        if element.layer == "libxc" and element.kind == libxc_v2.PAGE_DATA:
+            named = int.from_bytes(source.read(element.body, 4), "little")
+            pages += (element.length - HEAD.size - WORD.size * named) // PAGE_SIZE
+    if pages * PAGE_KB <= enough:
+        return pages * PAGE_KB
+    source.offset = 0
+    index = PageIndex()
+    fill(index, source)
+    return sum(run.pages for run in index.runs()) * PAGE_KB

@@ -6,10 +6,10 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyxl.checkpoint.pages import PageIndex, Run
+from pyxl.checkpoint.pages import PageIndex, Run, fill
 from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError
-from pyxl.files.guest_memory import AT_ONCE, fill
+from pyxl.files.guest_memory import AT_ONCE
 from pyxl.files.inspect import Inspection, Record, inspect
 from pyxl.files.memory_map import Canvas, MemoryMap
 from pyxl.files.opened import opened

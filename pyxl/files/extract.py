@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.checkpoint.pages import PageIndex, Run
+from pyxl.checkpoint.pages import PageIndex, Run, fill
 from pyxl.checkpoint.source import Source
 from pyxl.errors import PyxlError, TruncatedStream, UnsupportedStream
-from pyxl.files.guest_memory import fill, pieces, zero_groups
+from pyxl.files.guest_memory import pieces, zero_groups
 from pyxl.files.opened import opened
 from pyxl.files.output import output
 from pyxl.files.vcpus import of_context

@@ -5,32 +5,15 @@ from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
-from pyxl.checkpoint import pages
-from pyxl.checkpoint.pages import PageIndex, Run
+from pyxl.checkpoint.pages import PageIndex, Run, fill
 from pyxl.checkpoint.source import Source
 from pyxl.errors import StreamError
 from pyxl.files.opened import opened
-from pyxl.formats.stream import libxc_v2, walk
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 ZERO = bytes(PAGE_SIZE)
 #: Pages that are read at once.
 AT_ONCE = 256
-
-
-def fill(index: PageIndex, source: Source) -> None:
-    """Put all pages of a checkpoint into ``index``; of a broken one, those before the fault.
-
-    :raise StreamError: it is broken.
-    """
-    for element in walk.elements(source.take, source.skip):
-        if element.layer != "libxc":
-            continue
-        if element.kind == libxc_v2.VERIFY:  # the pages that follow are to be compared, not restored
-            return
-        if element.kind == libxc_v2.PAGE_DATA:
-            for run in pages.runs(source, element):
-                index.add(run)
 
 
 def pieces(source: Source, runs: Iterator[Run]) -> Iterator[tuple[int, bytes]]:

@@ -9,9 +9,9 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyxl.checkpoint.pages import PageIndex
+from pyxl.checkpoint.pages import PageIndex, fill
 from pyxl.errors import StreamError
-from pyxl.files.guest_memory import fill, pieces, zero_groups
+from pyxl.files.guest_memory import pieces, zero_groups
 from pyxl.files.opened import opened
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 

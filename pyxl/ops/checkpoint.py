@@ -32,7 +32,8 @@ class Checkpoint(NamedTuple):
     """A checkpoint that is open for restore: its ``stream`` is at the first byte behind the header.
 
     ``is_own``: root owns the file and nobody else may write to it.  ``policy`` is cpu_policy.of_stream's; None also
-    for a pipe, which can be read only once, and for a legacy stream, which has none.
+    for a pipe, which can be read only once, and for a legacy stream, which has none.  ``source`` reads the file apart
+    from ``stream``; None in the same cases.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Checkpoint(NamedTuple):
     header: xl_header.XlHeader
     stream: "CheckedFile | CheckedPipe | ConvertedStream"
     policy: tuple[bool, CpuPolicy] | None
+    source: Source | None = None
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
                     source.offset = header.size
                     policy = cpu_policy.of_stream(source.take, header.size)
             opened.callback(stream.close)
-        yield Checkpoint(path, is_own, header, stream, policy)
+        yield Checkpoint(path, is_own, header, stream, policy, source if source.seekable and header.is_v2 else None)
 
 
 def _wait_for_writer(fd: int, path: Path) -> None:

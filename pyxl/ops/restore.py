@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
 from pyxl.errors import XenError
-from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -20,6 +21,22 @@ from pyxl.ops.force import unless_forced
 from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
 from pyxl.ops.room import room_for
 from pyxl.ops.settle import hold
+
+
+def _fit_memory(config: GuestConfig, source: Source | None, report: Report) -> None:
+    """Have ``config`` give the guest the memory that is in its file: xl writes one that gives it less.
+
+    It does so of a guest that has not shrunk as it was told to, or that is populated on demand; libxc then fails.
+    """
+    target = config.target_kb
+    if source is None or not target:
+        return
+    from pyxl.checkpoint.pages import memory_kb  # of a file alone
+
+    saved = memory_kb(source, target + MAXMEM_SLACK_KB)
+    if config.give_memory(saved):
+        has, wanted, given = (round(kb / 1024) for kb in (saved, target, config.target_kb))
+        report.remark(f"the checkpoint has {has} MiB, by its config {wanted} MiB: the guest gets {given} MiB")
 
 
 class Restored(NamedTuple):
@@ -56,6 +73,7 @@ def restore(
             report.remark(difference)
         for passed_over in unless_forced(lambda: fits_this_host(xen, checkpoint.policy), force):
             report.remark(passed_over)
+        _fit_memory(config, checkpoint.source, report)
         with room_for(xen, undo, config, report):
             undo.enter(Phase.BUILD, target=str(checkpoint.path))
             report.step("restoring memory")

@@ -168,6 +168,27 @@ def test_disks_that_are_no_files_here_are_left_to_libxl(xen: FakeXen, disk: dict
     assert create(xen, FakeStore({}), no_dm, config, Report()) == 8
 
 
+@pytest.mark.parametrize(("sent", "gets"), [([*range(300)], 1200), ([*range(200), *range(200)], 96), ([*range(200)], 96)])
+def test_a_guest_gets_the_memory_that_its_file_has(
+    xen: FakeXen, file: Path, monkeypatch: pytest.MonkeyPatch, sent: list[int], gets: int
+) -> None:
+    """Of a live stream, which has pages more than once, each counts once."""
+    built: list[dict[str, int]] = []
+    real = xen.restore
+
+    def restore(config: str, fd: int, helper: str) -> int:
+        built.append(json.loads(config)["b_info"])
+        return real(config, fd, helper)
+
+    monkeypatch.setattr(xen, "restore", restore)
+    records = streams.STATIC_DATA_END + streams.page_data(sent) + record.encode(0x09, streams.CONTEXT)
+    config = streams.CONFIG.replace(b'"b_info": {}', b'"b_info": {"target_memkb": 96, "max_memkb": 96}')
+    whole = streams.checkpoint(streams.libxc_stream(records=records))
+    file.write_bytes(streams.xl_s_header(config) + whole[len(streams.xl_s_header()) :])
+    run(xen, FakeStore({}), file)
+    assert built[0]["target_memkb"] == gets
+
+
 def test_a_pipe_that_nobody_writes_to(xen: FakeXen, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "WRITER_SECONDS", 0.02)
     os.mkfifo(tmp_path / "pipe")

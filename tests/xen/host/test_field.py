@@ -17,6 +17,11 @@ def test_a_ballooned_guest_comes_back_with_the_memory_that_it_has(host: Dom0) ->
     host.run("xl destroy plain")
     host.pyxl(f"restore {FILE}")
     went_on(before, host.tick("plain"))
+    host.run(f"xl mem-set plain 96; xl save plain {FILE} 2>&1")
+    assert "Device or resource busy" in host.run(f"xl restore {FILE} 2>&1", check=False).stdout
+    said = host.pyxl(f"restore {FILE}").stderr
+    assert "the checkpoint has 128 MiB, by its config 96 MiB: the guest gets 128 MiB" in said
+    went_on(before, host.tick("plain"))
 
 
 def test_a_guest_that_is_populated_on_demand_comes_back_with_all_of_it(host: Dom0) -> None:
