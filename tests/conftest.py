@@ -13,7 +13,7 @@ BUDGET = {
     "tests/xen/faults": 6.0,
     "tests/xen/files": 2.5,
     "tests/xen/guests": 9.5,
-    "tests/xen/host": 7.0,
+    "tests/xen/host": 9.0,
 }
 REST, REST_MINUTES = "without a lab", 2.0
 
