@@ -137,9 +137,14 @@ SPECIAL = frozenset(
     " spice gfx_passthru serial usbdevice disk vif vfb seclabel init_seclabel".split()
 )
 
+#: Options that have a file of their own, loaded only where a config has one -> its module.
+MODULES = {
+    "cpuid": "cpuid",
+}  # fmt: skip
+
 #: Options that xl 4.17 and later read, and pyxl does not.
 UNSUPPORTED = frozenset(
-    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user channel cpuid"
+    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user channel"
     " device_model_stubdomain_override device_model_stubdomain_seclabel dtdev gic_version hvm_pirq iomem ioports irqs"
     " llc_colors mca_caps nr_spis p9 pci pci_msitranslate pci_permissive pci_power_mgmt pci_seize pvcalls rdm"
     " rdm_mem_boundary smbios spice_clipboard_sharing spice_image_compression spice_streaming_video spiceagent_mouse"
@@ -157,7 +162,7 @@ IGNORED = {
 }
 
 #: Every option name that is not an error.
-SUPPORTED = SPECIAL.union(IGNORED, *TABLE.values())
+SUPPORTED = SPECIAL.union(IGNORED, MODULES, *TABLE.values())
 
 #: The on_* options and what each does when it is not given, in xl's words.
 ON_SHUTDOWN = {

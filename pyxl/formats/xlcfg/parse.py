@@ -7,6 +7,7 @@ Does not know the host: whether files, bridges and CPUs exist is found out when 
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg import devices, disk, options, values
@@ -118,6 +119,7 @@ class _Config:
         if self._guest == HVM:
             self._hvm()
         self._devices()
+        self._modules()
         for name, usual in ON_SHUTDOWN.items():
             setting = self._get(name)
             self._tree[name] = values.mapped(setting, ACTIONS) if setting else ACTIONS[usual]
@@ -326,3 +328,9 @@ class _Config:
             tree["vfbs"] = vfbs
             # A framebuffer always brings its keyboard and mouse.
             tree["vkbs"] = [{"devid": vfb["devid"]} for vfb in vfbs]
+
+    def _modules(self) -> None:
+        """Have the options that few configs have read by the files that know them."""
+        modules = {options.MODULES[name]: None for name in self._settings if name in options.MODULES}
+        for module in modules:
+            import_module(f"pyxl.formats.xlcfg.{module}").add(self._tree, self._settings, self._warn)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import options, values
+from pyxl.formats.xlcfg import cpuid, options, values
 from pyxl.formats.xlcfg.cpus import MAX_CPUS
 from pyxl.formats.xlcfg.devices import NIC_STRINGS, NIC_TYPES
 from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
@@ -71,6 +71,8 @@ class _Writer:
         yield from ((name, self._b_info.get(name)) for name in PLAIN)
         yield "device_model_version", MODELS.get(str(self._b_info.get("device_model_version")))
         yield from self._labels()
+        if policies := self._b_info.get("cpuid"):
+            yield "cpuid", cpuid.written(policies)
         if self._guest == HVM:
             yield from self._hvm()
         for name, member, spec in (("disk", "disks", _disk), ("vif", "nics", _nic), ("vfb", "vfbs", _vfb)):
