@@ -81,6 +81,18 @@ _ROWS: dict[str, str] = {
         opengl type.hvm.sdl.opengl bool
         display type.hvm.sdl.display text
         xauthority type.hvm.sdl.xauthority text
+        spice type.hvm.spice.enable bool
+        spicehost type.hvm.spice.host text
+        spiceport type.hvm.spice.port int
+        spicetls_port type.hvm.spice.tls_port int
+        spicedisable_ticketing type.hvm.spice.disable_ticketing bool
+        spicepasswd type.hvm.spice.passwd text
+        spiceagent_mouse type.hvm.spice.agent_mouse bool
+        spicevdagent type.hvm.spice.vdagent bool
+        spice_clipboard_sharing type.hvm.spice.clipboard_sharing bool
+        spiceusbredirection type.hvm.spice.usbredirection int
+        spice_image_compression type.hvm.spice.image_compression text
+        spice_streaming_video type.hvm.spice.streaming_video text
         boot type.hvm.boot text
         usb type.hvm.usb bool
         usbversion type.hvm.usbversion int
@@ -134,24 +146,23 @@ SPECIAL = frozenset(
     "name uuid type builder vcpus maxvcpus cpus cpus_soft max_grant_frames max_maptrack_frames max_grant_version"
     " on_poweroff on_reboot on_watchdog on_crash on_soft_reset kernel cmdline root extra bootloader_args timer_mode"
     " firmware firmware_override viridian mmio_hole ms_vm_genid vmtrace_buf_kb device_model_version vga stdvga"
-    " spice gfx_passthru serial usbdevice disk vif vfb seclabel init_seclabel".split()
+    " gfx_passthru serial usbdevice disk vif vfb seclabel init_seclabel".split()
 )
 
 #: Options that have a file of their own, loaded only where a config has one -> its module.
 MODULES = {
     "cpuid": "cpuid",
+    "usbctrl": "pv_devices", "usbdev": "pv_devices", "vkb": "pv_devices", "channel": "pv_devices", "p9": "pv_devices",
+    "vtpm": "pv_devices", "pvcalls": "pv_devices", "vdispl": "pv_devices",
 }  # fmt: skip
 
 #: Options that xl 4.17 and later read, and pyxl does not.
 UNSUPPORTED = frozenset(
-    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user channel"
+    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user"
     " device_model_stubdomain_override device_model_stubdomain_seclabel dtdev gic_version hvm_pirq iomem ioports irqs"
-    " llc_colors mca_caps nr_spis p9 pci pci_msitranslate pci_permissive pci_power_mgmt pci_seize pvcalls rdm"
-    " rdm_mem_boundary smbios spice_clipboard_sharing spice_image_compression spice_streaming_video spiceagent_mouse"
-    " spicedisable_ticketing spicehost spicepasswd spiceport spicetls_port spiceusbredirection spicevdagent"
-    " stubdomain_cmdline stubdomain_kernel stubdomain_memory stubdomain_ramdisk sve tee trap_unmapped_accesses"
-    " usbctrl usbdev vdispl virtio vkb vnuma vsnd vtpm vuart xen_platform_pci_bar_uc xenstore_feature_mask"
-    " xenstore_quota".split()
+    " llc_colors mca_caps nr_spis pci pci_msitranslate pci_permissive pci_power_mgmt pci_seize rdm rdm_mem_boundary"
+    " smbios stubdomain_cmdline stubdomain_kernel stubdomain_memory stubdomain_ramdisk sve tee trap_unmapped_accesses"
+    " virtio vnuma vsnd vuart xen_platform_pci_bar_uc xenstore_feature_mask xenstore_quota".split()
 )
 
 #: Options that xl warns about and ignores -> what to do about them.
@@ -184,5 +195,6 @@ VIRIDIAN = (
 )  # fmt: skip
 #: What `viridian=["all"]` sets: every bit of libxl's bitmap, known or not.
 VIRIDIAN_WIDTH = 64
+GFX_PASSTHRU = ("default", "igd")
 VGA = {"stdvga": "std", "cirrus": "cirrus", "none": "none", "qxl": "qxl"}
 DEVICE_MODELS = {"qemu-xen": "qemu_xen", "qemu-xen-traditional": "qemu_xen_traditional"}

@@ -273,12 +273,11 @@ class _Config:
                     own[f"{name}_list"] = values.texts(setting)
                 else:
                     own[name] = setting.value
-        # Many configs switch off what pyxl does not support: that is no error.
-        for name, members, member in (("spice", own["spice"], "enable"), ("gfx_passthru", own, "gfx_passthru")):
-            if setting := self._get(name):
-                if c_number(values.text(setting)) != 0:
-                    raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
-                members[member] = "False"
+        if setting := self._get("gfx_passthru"):
+            as_number = c_number(values.text(setting)) is not None
+            if not as_number:
+                own["gfx_passthru_kind"] = values.choice(setting, options.GFX_PASSTHRU)
+            own["gfx_passthru"] = defbool(values.number(setting) if as_number else True)
 
     def _firmware(self, setting: Setting) -> None:
         text = values.text(setting)

@@ -73,19 +73,6 @@ class Spec:
         """Return what stands between commas; several commas are as one, and blanks before a word do not count."""
         return [word.lstrip(" ") for word in self.text.split(",") if word]
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """Return the words as (key, value).
-
-        :raise UsageError: a word is no key=value.
-        """
-        pairs = []
-        for word in self.words():
-            key, equals, value = word.partition("=")
-            if not equals:
-                raise self.error(f'"{word}" is no key=value')
-            pairs.append((key, value))
-        return pairs
-
     def choice(self, key: str, value: str, names: Sequence[str]) -> str:
         """Return one of ``names``, given in any case.
 
@@ -114,7 +101,3 @@ class Spec:
     def boolean(self, key: str, value: str) -> bool:
         """Return whether ``value`` is a number other than 0."""
         return bool(self.unsigned(key, value, UINT64_MAX))
-
-    def unknown(self, key: str, keys: Sequence[str]) -> UsageError:
-        """Return the error for a key that the device does not have."""
-        return self.error(f'unknown key "{key}" (there are {", ".join(keys)})')

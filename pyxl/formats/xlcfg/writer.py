@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import cpuid, options, values
+from pyxl.formats.xlcfg import cpuid, options, pv_devices, values
 from pyxl.formats.xlcfg.cpus import MAX_CPUS
 from pyxl.formats.xlcfg.devices import NIC_STRINGS, NIC_TYPES
 from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
@@ -78,6 +78,10 @@ class _Writer:
         for name, member, spec in (("disk", "disks", _disk), ("vif", "nics", _nic), ("vfb", "vfbs", _vfb)):
             devices = self._tree.get(member)
             yield name, None if devices is None else [spec(device) for device in devices]
+        for name, (member, _) in pv_devices.DEVICES.items():
+            # A framebuffer brings its keyboard with it.
+            devices = self._tree.get(member, [])[len(self._tree.get("vfbs", [])) if name == "vkb" else 0 :]
+            yield name, [pv_devices.written(name, device) for device in devices] or None
         for name in options.ON_SHUTDOWN:
             yield name, NAMES.get(self._tree.get(name, "destroy"))
 
@@ -101,8 +105,7 @@ class _Writer:
         yield "firmware_override", own.get("firmware")
         yield "mmio_hole", _converted(own.get("mmio_hole_memkb"), MIB)
         yield "vga", CARDS.get(_member(own, ("vga", "kind")))
-        yield "spice", _converted(_member(own, ("spice", "enable")), BOOL)
-        yield "gfx_passthru", _converted(own.get("gfx_passthru"), BOOL)
+        yield "gfx_passthru", own.get("gfx_passthru_kind") or _converted(own.get("gfx_passthru"), BOOL)
         for name in ("serial", "usbdevice"):
             yield name, own.get(f"{name}_list") or own.get(name)
         if "viridian_enable" in own or "viridian_disable" in own:
