@@ -45,6 +45,15 @@ _ROWS: dict[str, str] = {
         device_model_args b_info.extra texts
         device_model_args_pv b_info.extra_pv texts
         device_model_args_hvm b_info.extra_hvm texts
+        device_model_stubdomain_override b_info.device_model_stubdomain bool
+        device_model_stubdomain_seclabel b_info.device_model_ssid_label text
+        stubdomain_kernel b_info.stubdomain_kernel text
+        stubdomain_cmdline b_info.stubdomain_cmdline text
+        stubdomain_ramdisk b_info.stubdomain_ramdisk text
+        stubdomain_memory b_info.stubdomain_memkb mib
+        vuart b_info.arch_arm.vuart choice unknown,sbsa_uart
+        gic_version b_info.arch_arm.gic_version choice default,v2,v3
+        tee b_info.tee choice none,optee
         cpu_weight b_info.sched_params.weight int
         cap b_info.sched_params.cap int
         period b_info.sched_params.period int
@@ -59,6 +68,7 @@ _ROWS: dict[str, str] = {
         bios type.hvm.bios choice rombios,seabios,ovmf
         bios_path_override type.hvm.system_firmware text
         smbios_firmware type.hvm.smbios_firmware text
+        rdm_mem_boundary type.hvm.rdm_mem_boundary_memkb mib
         acpi_firmware type.hvm.acpi_firmware text
         pae type.hvm.pae bool
         apic b_info.apic bool
@@ -145,7 +155,7 @@ TABLE = _table()
 SPECIAL = frozenset(
     "name uuid type builder vcpus maxvcpus cpus cpus_soft max_grant_frames max_maptrack_frames max_grant_version"
     " on_poweroff on_reboot on_watchdog on_crash on_soft_reset kernel cmdline root extra bootloader_args timer_mode"
-    " firmware firmware_override viridian mmio_hole ms_vm_genid vmtrace_buf_kb device_model_version vga stdvga"
+    " firmware firmware_override viridian mmio_hole mca_caps ms_vm_genid vmtrace_buf_kb device_model_version vga stdvga"
     " gfx_passthru serial usbdevice disk vif vfb seclabel init_seclabel".split()
 )
 
@@ -153,16 +163,17 @@ SPECIAL = frozenset(
 MODULES = {
     "cpuid": "cpuid",
     "usbctrl": "pv_devices", "usbdev": "pv_devices", "vkb": "pv_devices", "channel": "pv_devices", "p9": "pv_devices",
+    "pci": "passthrough", "pci_msitranslate": "passthrough", "pci_power_mgmt": "passthrough",
+    "pci_permissive": "passthrough", "pci_seize": "passthrough", "rdm": "passthrough", "dtdev": "passthrough",
+    "ioports": "passthrough", "irqs": "passthrough", "iomem": "passthrough",
     "vtpm": "pv_devices", "pvcalls": "pv_devices", "vdispl": "pv_devices",
 }  # fmt: skip
 
-#: Options that xl 4.17 and later read, and pyxl does not.
+#: Options of xl 4.18 and later: libxl 4.17 has no member to hold what they say.
 UNSUPPORTED = frozenset(
-    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user"
-    " device_model_stubdomain_override device_model_stubdomain_seclabel dtdev gic_version hvm_pirq iomem ioports irqs"
-    " llc_colors mca_caps nr_spis pci pci_msitranslate pci_permissive pci_power_mgmt pci_seize rdm rdm_mem_boundary"
-    " smbios stubdomain_cmdline stubdomain_kernel stubdomain_memory stubdomain_ramdisk sve tee trap_unmapped_accesses"
-    " virtio vnuma vsnd vuart xen_platform_pci_bar_uc xenstore_feature_mask xenstore_quota".split()
+    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user hvm_pirq llc_colors"
+    " nr_spis smbios sve trap_unmapped_accesses virtio xen_platform_pci_bar_uc xenstore_feature_mask"
+    " xenstore_quota".split()
 )
 
 #: Options that xl warns about and ignores -> what to do about them.
@@ -195,6 +206,8 @@ VIRIDIAN = (
 )  # fmt: skip
 #: What `viridian=["all"]` sets: every bit of libxl's bitmap, known or not.
 VIRIDIAN_WIDTH = 64
+#: The bits of mca_caps.
+MCA_CAPS = {"lmce": 1}
 GFX_PASSTHRU = ("default", "igd")
 VGA = {"stdvga": "std", "cirrus": "cirrus", "none": "none", "qxl": "qxl"}
 DEVICE_MODELS = {"qemu-xen": "qemu_xen", "qemu-xen-traditional": "qemu_xen_traditional"}

@@ -257,6 +257,12 @@ class _Config:
             self._viridian(setting)
         if setting := self._get("mmio_hole"):
             own["mmio_hole_memkb"] = values.number(setting, MMIO_HOLE.start, MMIO_HOLE.stop - 1) * 1024
+        if setting := self._get("mca_caps"):
+            for capability in values.texts(setting):
+                if capability not in options.MCA_CAPS:
+                    known = ", ".join(options.MCA_CAPS)
+                    raise UsageError(f'{capability.place}: "mca_caps": "{capability}" is none of {known}')
+                own["mca_caps"] = own.get("mca_caps", 0) | options.MCA_CAPS[capability]
         if (setting := self._get("ms_vm_genid")) and values.mapped(setting, {"generate": "1", "none": ""}):
             from random import SystemRandom
 

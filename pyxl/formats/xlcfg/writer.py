@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import cpuid, options, pv_devices, values
+from pyxl.formats.xlcfg import cpuid, options, passthrough, pv_devices, values
 from pyxl.formats.xlcfg.cpus import MAX_CPUS
 from pyxl.formats.xlcfg.devices import NIC_STRINGS, NIC_TYPES
 from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
@@ -78,6 +78,9 @@ class _Writer:
         for name, member, spec in (("disk", "disks", _disk), ("vif", "nics", _nic), ("vfb", "vfbs", _vfb)):
             devices = self._tree.get(member)
             yield name, None if devices is None else [spec(device) for device in devices]
+        yield "pci", [passthrough.written(device) for device in self._tree.get("pcidevs", [])] or None
+        yield "dtdev", [device.get("path") for device in self._tree.get("dtdevs", [])] or None
+        yield from passthrough.written_resources(self._b_info).items()
         for name, (member, _) in pv_devices.DEVICES.items():
             # A framebuffer brings its keyboard with it.
             devices = self._tree.get(member, [])[len(self._tree.get("vfbs", [])) if name == "vkb" else 0 :]
@@ -104,6 +107,8 @@ class _Writer:
         own = self._own
         yield "firmware_override", own.get("firmware")
         yield "mmio_hole", _converted(own.get("mmio_hole_memkb"), MIB)
+        yield "rdm", "strategy=host" if _member(own, ("rdm", "strategy")) == "host" else None
+        yield "mca_caps", [name for name, bit in options.MCA_CAPS.items() if own.get("mca_caps", 0) & bit] or None
         yield "vga", CARDS.get(_member(own, ("vga", "kind")))
         yield "gfx_passthru", own.get("gfx_passthru_kind") or _converted(own.get("gfx_passthru"), BOOL)
         for name in ("serial", "usbdevice"):
