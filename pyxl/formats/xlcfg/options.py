@@ -153,7 +153,7 @@ TABLE = _table()
 
 #: Options that parse.py reads itself.
 SPECIAL = frozenset(
-    "name uuid type builder vcpus maxvcpus cpus cpus_soft max_grant_frames max_maptrack_frames max_grant_version"
+    "name uuid type builder vcpus maxvcpus vnuma cpus cpus_soft max_grant_frames max_maptrack_frames max_grant_version"
     " on_poweroff on_reboot on_watchdog on_crash on_soft_reset kernel cmdline root extra bootloader_args timer_mode"
     " firmware firmware_override viridian mmio_hole mca_caps ms_vm_genid vmtrace_buf_kb device_model_version vga stdvga"
     " gfx_passthru serial usbdevice disk vif vfb seclabel init_seclabel".split()
@@ -165,7 +165,7 @@ MODULES = {
     "usbctrl": "pv_devices", "usbdev": "pv_devices", "vkb": "pv_devices", "channel": "pv_devices", "p9": "pv_devices",
     "pci": "passthrough", "pci_msitranslate": "passthrough", "pci_power_mgmt": "passthrough",
     "pci_permissive": "passthrough", "pci_seize": "passthrough", "rdm": "passthrough", "dtdev": "passthrough",
-    "ioports": "passthrough", "irqs": "passthrough", "iomem": "passthrough",
+    "vsnd": "vsnd", "ioports": "passthrough", "irqs": "passthrough", "iomem": "passthrough",
     "vtpm": "pv_devices", "pvcalls": "pv_devices", "vdispl": "pv_devices",
 }  # fmt: skip
 

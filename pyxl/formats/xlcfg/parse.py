@@ -181,8 +181,6 @@ class _Config:
 
     def _memory_and_vcpus(self) -> None:
         b_info = self._b_info
-        if "target_memkb" in b_info:
-            b_info.setdefault("max_memkb", b_info["target_memkb"])
         vcpus = maxvcpus = 0
         if setting := self._get("vcpus"):
             vcpus = maxvcpus = values.number(setting, 1, MAX_VCPUS)
@@ -191,6 +189,15 @@ class _Config:
             maxvcpus = values.number(setting, 1, MAX_VCPUS)
             if maxvcpus < vcpus:
                 raise UsageError(f'{setting.place}: "maxvcpus" {maxvcpus} is less than "vcpus" {vcpus}')
+        if nodes := self._get("vnuma"):
+            from pyxl.formats.xlcfg import vnuma
+
+            count = vnuma.add(b_info, nodes, maxvcpus if setting else 0, self._defaults, self._warn)
+            if 0 < count < vcpus:
+                raise UsageError(f'{nodes.place}: "vnuma" has {count} vcpus, less than "vcpus" {vcpus}')
+            maxvcpus = count or maxvcpus
+        if "target_memkb" in b_info:
+            b_info.setdefault("max_memkb", b_info["target_memkb"])
         if maxvcpus:
             b_info["max_vcpus"] = maxvcpus
         masks = ("vm.cpumask", "vm.pv.cpumask" if self._guest == PV else "vm.hvm.cpumask")

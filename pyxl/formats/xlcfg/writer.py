@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import cpuid, options, passthrough, pv_devices, values
+from pyxl.formats.xlcfg import cpuid, options, passthrough, pv_devices, values, vnuma, vsnd
 from pyxl.formats.xlcfg.cpus import MAX_CPUS
 from pyxl.formats.xlcfg.devices import NIC_STRINGS, NIC_TYPES
 from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
@@ -79,6 +79,8 @@ class _Writer:
             devices = self._tree.get(member)
             yield name, None if devices is None else [spec(device) for device in devices]
         yield "pci", [passthrough.written(device) for device in self._tree.get("pcidevs", [])] or None
+        yield "vnuma", vnuma.written(self._b_info, _ranges) if self._b_info.get("vnuma_nodes") else None
+        yield "vsnd", [vsnd.written(card) for card in self._tree.get("vsnds", [])] or None
         yield "dtdev", [device.get("path") for device in self._tree.get("dtdevs", [])] or None
         yield from passthrough.written_resources(self._b_info).items()
         for name, (member, _) in pv_devices.DEVICES.items():
