@@ -65,7 +65,7 @@ _ROWS: dict[str, str] = {
         vpmu b_info.vpmu bool
         """,
     HVM: """
-        bios type.hvm.bios choice rombios,seabios,ovmf
+        bios type.hvm.bios choice unknown,rombios,seabios,ovmf
         bios_path_override type.hvm.system_firmware text
         smbios_firmware type.hvm.smbios_firmware text
         rdm_mem_boundary type.hvm.rdm_mem_boundary_memkb mib
@@ -209,5 +209,7 @@ VIRIDIAN_WIDTH = 64
 #: The bits of mca_caps.
 MCA_CAPS = {"lmce": 1}
 GFX_PASSTHRU = ("default", "igd")
+#: What `firmware` is to a guest of another type than HVM: a kernel, which Debian's Xen 4.17 has here.
+PV_FIRMWARE = {name: f"/usr/lib/xen-4.17/boot/{name}.bin" for name in ("pvgrub32", "pvgrub64")}
 VGA = {"stdvga": "std", "cirrus": "cirrus", "none": "none", "qxl": "qxl"}
 DEVICE_MODELS = {"qemu-xen": "qemu_xen", "qemu-xen-traditional": "qemu_xen_traditional"}

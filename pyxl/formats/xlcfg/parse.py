@@ -247,7 +247,9 @@ class _Config:
             b_info["vmtrace_buf_kb"] = size
         if self._guest != HVM:
             if setting := self._get("firmware"):
-                raise UsageError(f'{setting.place}: "firmware" is supported by pyxl for HVM guests only')
+                if "kernel" in b_info:
+                    raise UsageError(f'{setting.place}: "kernel" and "firmware" are given: a guest has one of the two')
+                b_info["kernel"] = values.mapped(setting, options.PV_FIRMWARE)
             if not b_info.get("kernel") and not b_info.get("bootloader"):
                 raise UsageError(
                     f'{self._source}: a {self._guest.upper()} guest needs "kernel" or "bootloader"',
@@ -296,9 +298,9 @@ class _Config:
         text = values.text(setting)
         if text.lower() in ("rombios", "seabios", "ovmf"):
             self._own["bios"] = text.lower()
-        elif text == "uefi":
+        elif "uefi".startswith(text):  # xl compares no more than there is
             self._own["bios"] = "ovmf"
-        elif text != "bios":
+        elif not "bios".startswith(text) and text.lower() != "unknown":
             self._own["firmware"] = text
 
     def _viridian(self, setting: Setting) -> None:

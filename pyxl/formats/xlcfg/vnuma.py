@@ -10,7 +10,7 @@ import re
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.lexer import Word
 from pyxl.formats.xlcfg.spec import Spec, c_unsigned
-from pyxl.formats.xlcfg.values import UINT32_MAX, UINT64_MAX, wrong
+from pyxl.formats.xlcfg.values import UINT32_MAX, UINT64_MAX
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def add(
     :raise UsageError: a bad specification, or one that contradicts ``maxvcpus`` or `maxmem`.
     """
     if not isinstance(setting.value, list):
-        raise wrong(setting, f"a list such as {EXAMPLE}")
+        if warn:
+            warn(f'{setting.place}: "vnuma" is ignored: it is a list, such as {EXAMPLE}')
+        return 0
     if len(setting.value) > MAX_NODES:
         raise UsageError(f'{setting.place}: "vnuma" has {len(setting.value)} nodes: there are {MAX_NODES} at most')
     nodes = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.lexer import Word
 from pyxl.formats.xlcfg.spec import Spec
-from pyxl.formats.xlcfg.values import wrong
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[s
     """
     setting = settings["vsnd"]
     if not isinstance(setting.value, list):
-        raise wrong(setting, f"a list such as {EXAMPLE}")
+        if warn:
+            warn(f'{setting.place}: "vsnd" is ignored: it is a list, such as {EXAMPLE}')
+        return
     cards: list[dict[str, Any]] = []
     for item in setting.value:
         if not isinstance(item, list):

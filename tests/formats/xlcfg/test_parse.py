@@ -235,7 +235,8 @@ BAD = [
     ("type='x'", 'f:1: "type" wants one of hvm, pv, pvh, not "x"'),
     ("type='hvm'\nbuilder='generic'", 'f:2: "builder" and "type" contradict each other'),
     (PV + "timer_mode=1", 'f:2: "timer_mode" is not for PV guests'),
-    (PV + "firmware='pvgrub64'", 'f:2: "firmware" is supported by pyxl for HVM guests only'),
+    (PV + "firmware='pvgrub64'", 'f:2: "kernel" and "firmware" are given: a guest has one of the two'),
+    ("name='p'\nfirmware='uefi'", 'f:2: "firmware" wants one of pvgrub32, pvgrub64, not "uefi"'),
     *((HVM + text, f"f:2: {what}") for text, what in [
         ("memry=1", 'unknown option "memry" (did you mean "memory"?)'),
         ("on_reset='x'", 'unknown option "on_reset" (did you mean "on_soft_reset"?)'),
