@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 #: Members of b_info and of its part for HVM that make the machine whose device state is in the file.
 _MACHINE = (
     "device_model_version", "bios", "hdtype", "vga.kind", "xen_platform_pci", "usb", "usbdevice", "usbdevice_list",
-    "usbversion", "soundhw", "gfx_passthru", "vkb_device",
+    "usbversion", "soundhw", "gfx_passthru", "gfx_passthru_kind", "vkb_device", "spice.vdagent", "spice.usbredirection",
 )  # fmt: skip
 #: What the guest's kernel has looked at once, and would find changed.
 _NOTICED = (
     "apic", "acpi", "acpi_s3", "acpi_s4", "pae", "hpet", "nested_hvm", "altp2m", "viridian", "viridian_enable",
-    "tsc_mode", "timer_mode", "mmio_hole_memkb", "rdm.strategy", "nomigrate", "disable_migrate",
+    "tsc_mode", "timer_mode", "mmio_hole_memkb", "rdm.strategy", "rdm_mem_boundary_memkb",
+    "mca_caps", "nomigrate", "disable_migrate",
 )  # fmt: skip
+#: Devices of which nothing is in the device state: the guest's drivers meet what the config has.
+_REPLACED = ("channels", "p9s", "pvcallsifs", "usbctrls", "usbdevs", "vdispls", "vsnds", "vtpms")
 
 
 class Difference(NamedTuple):
@@ -46,6 +49,8 @@ def differences(saved: dict[str, Any], given: dict[str, Any]) -> Iterator[Differ
             yield from _other(key, _member(old, key), _member(new, key), fatal=fatal)
     for kind in ("disks", "nics"):
         yield from _devices(kind, saved.get(kind), given.get(kind), emulated=saved["c_info"].get("type") == "hvm")
+    for kind in _REPLACED:
+        yield from _devices(kind, saved.get(kind), given.get(kind), emulated=False)
 
 
 def _other(key: str, saved: object, given: object, *, fatal: bool) -> Iterator[Difference]:

@@ -99,6 +99,8 @@ def _emulated(part: dict[str, Any]) -> Iterator[Reference]:
                 yield Reference(key, words.removeprefix("file:"), Kind.FILE)
             elif words not in _HARMLESS:
                 yield Reference(key, words, Kind.ARGUMENTS)
+    if part.get("gfx_passthru") == "True":
+        yield Reference("gfx_passthru", str(part.get("gfx_passthru_kind", "default")), Kind.HARDWARE)
     yield from _with_comma("", part, ("keymap", "boot"))
     for key in ("vnc", "spice"):
         yield from _with_comma(key, part.get(key), _OPTIONS[key])

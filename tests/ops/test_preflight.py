@@ -92,7 +92,7 @@ def test_a_guest_that_needs_another_processor() -> None:
 def given(**change: object) -> GuestConfig:
     document = json.loads(json.dumps(CONFIG | {"disks": [{"vdev": "hda"}], "nics": [{"devid": 0}]}))
     for key, value in change.items():
-        if key in ("disks", "nics"):
+        if key in ("disks", "nics", "channels"):
             document[key] = value
         elif key == "type":
             document["c_info"]["type"] = value
@@ -112,6 +112,10 @@ def given(**change: object) -> GuestConfig:
             "vga.kind is cirrus in the checkpoint, and std in the config",
         ),
         ({}, {"disks": [{"vdev": "hda"}, {"vdev": "hdb"}]}, "disks is hda in the checkpoint, and hda, hdb in the config"),
+        (
+            {"type.hvm": {"spice": {"vdagent": "False"}}}, {"type.hvm": {"spice": {"vdagent": "True"}}},
+            "spice.vdagent is False in the checkpoint, and True in the config",
+        ),
         ({}, {"nics": []}, "nics is 0 in the checkpoint, and none in the config"),
     ],
 )  # fmt: skip
@@ -133,6 +137,9 @@ def test_what_a_guest_would_notice_is_said_and_what_is_left_open_is_no_differenc
     assert can_replace(given(bios="seabios"), given(max_memkb=1 << 20), force=False) == []
     assert can_replace(given(), given(max_vcpus=2), force=False) == [
         "the guest may notice: vcpus is 1 in the checkpoint, and 2 in the config"
+    ]
+    assert can_replace(given(), given(channels=[{"devid": 0, "name": "agent"}]), force=False) == [
+        "the guest may notice: channels is none in the checkpoint, and 0 in the config"
     ]
     assert can_replace(given(acpi="True"), given(acpi="False"), force=False) == [
         "the guest may notice: acpi is True in the checkpoint, and False in the config"

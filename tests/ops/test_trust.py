@@ -77,6 +77,7 @@ def test_words_for_qemu_are_refused(guest: GuestConfig, said: str) -> None:
         config(pcidevs=[{"bus": 3, "dev": 0, "func": 0}]),
         config(usbdevs=[{"type.hostdev": {"hostbus": 1, "hostaddr": 2}}]),
         config(dtdevs=[{"path": "/soc/ethernet"}]),
+        hvm(gfx_passthru="True", gfx_passthru_kind="igd"),
         config({"iomem": [{"start": 0, "number": 1 << 20}]}),
         config({"ioports": [{"first": 0, "number": 1024}]}),
         config({"irqs": [9]}),
