@@ -183,6 +183,11 @@ IGNORED = {
     "vncviewer": "start the viewer yourself",
 }
 
+#: Options that may be written in an older way, which deprecated.py knows.
+OLDER = frozenset(
+    "tsc_mode timer_mode device_model_override bios_path_override altp2mhvm bootloader_args msr_relaxed".split()
+)
+
 #: Every option name that is not an error.
 SUPPORTED = SPECIAL.union(IGNORED, MODULES, *TABLE.values())
 

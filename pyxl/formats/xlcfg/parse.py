@@ -348,3 +348,8 @@ class _Config:
         modules = {options.MODULES[name]: None for name in self._settings if name in options.MODULES}
         for module in modules:
             import_module(f"pyxl.formats.xlcfg.{module}").add(self._tree, self._settings, self._warn)
+        if self._warn and not options.OLDER.isdisjoint(self._settings):
+            from pyxl.formats.xlcfg.deprecated import remarks
+
+            for setting, what in remarks(self._settings, self._guest):
+                self._warn(f'{setting.place}: "{setting.name}": {what}')

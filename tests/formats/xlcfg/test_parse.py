@@ -392,6 +392,42 @@ def test_what_xl_ignores_too_is_said_once_each() -> None:
     ]
 
 
+@pytest.mark.parametrize(("base", "text", "what"), [
+    (HVM, "tsc_mode=2", '"tsc_mode": a number is deprecated: say tsc_mode = "native"'),
+    (PVH, "timer_mode=0", '"timer_mode": a number is deprecated: say timer_mode = "delay_for_missed_ticks"'),
+    (HVM, "altp2mhvm=1", '"altp2mhvm": it is deprecated: say altp2m = "mixed"'),
+    (HVM, "bootloader_args='a b'", '"bootloader_args": a string is deprecated: say a list of strings'),
+    (HVM, "msr_relaxed=1", '"msr_relaxed": later versions of Xen will not have it'),
+    (HVM, "bios_path_override='/o'", '"bios_path_override": it is given without bios, such as bios = "ovmf"'),
+    (PV, "device_model_override='/q'",
+     '"device_model_override": it is given without device_model_version, such as device_model_version = "qemu-xen"'),
+    (HVM, "cpuid='host,hht=0'", 'cpuid "host,hht=0": "hht=0" is ignored: unknown feature "hht" (did you mean "htt"?)'),
+    (HVM, "cpuid='host, htt=0'",
+     'cpuid "host, htt=0": " htt=0" is ignored: unknown feature " htt" (did you mean "htt"?)'),
+    (HVM, "cpuid=['1:ecx=x']", 'cpuid "1:ecx=x": "ecx=x" is ignored: a policy has 32 characters, not 1'),
+    (HVM, "rdm='strategy=host,policy=relaxed'",
+     '"rdm" is ignored: xl heeds "strategy=host" alone; each device has its own rdm_policy='),
+    (HVM, "usbctrl=['type=qusb,version=2.0']",
+     'usbctrl "type=qusb,version=2.0": version is a number: "2.0" is taken for 2'),
+    (HVM, "vnuma=[['size=1','vcpu=0']]", 'vnuma "vcpu=0": is ignored: the keys are pnode, size, vcpus, vdistances'),
+])  # fmt: skip
+def test_what_xl_lets_pass_is_said(base: str, text: str, what: str) -> None:
+    said: list[str] = []
+    parse([("f", base + text)], warn=said.append)
+    assert said == [f"f:{base.count(chr(10)) + 1}: {what}"]
+
+
+@pytest.mark.parametrize(
+    ("base", "text"),
+    [(PV, "altp2mhvm=1"), (HVM, "tsc_mode='native'"), (HVM, "bios='ovmf'\nbios_path_override='/o'"), (HVM, "rdm='strategy=host'"),
+     (HVM, "bootloader_args=['a']"), (HVM, "device_model_override='/q'\ndevice_model_version='qemu-xen'")],
+)  # fmt: skip
+def test_what_is_well_said_gets_no_remark(base: str, text: str) -> None:
+    said: list[str] = []
+    parse([("f", base + text)], warn=said.append)
+    assert said == []
+
+
 def test_result_is_json_with_libxl_types() -> None:
     def check(value: Any) -> None:
         # libxl silently drops a JSON true where it wants "True".
