@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 #: Options of a device that are on or off; `pci_…` says the same of all.
 FLAGS = ("msitranslate", "power_mgmt", "permissive", "seize")
 POLICIES = ("strict", "relaxed")
+#: libxl's word for no policy.
+OPEN_POLICY = "invalid"
+#: What xl leaves in the devices of other guests than HVM.
+UNASKED_POLICY = "strict"
 KEYS = ("bdf", "vslot", *FLAGS, "rdm_policy", "name")
 #: As C's %x reads it.
 HEX = r"[ \t-\r]*[+-]?(?:0[xX])?[0-9a-fA-F]+"
@@ -44,8 +48,8 @@ def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[s
         common: dict[str, Any] = {
             key: True for key in FLAGS if (flag := settings.get(f"pci_{key}")) and number(flag) & UINT32_MAX
         }
-        if guest != "hvm":  # what xl leaves in a member that only HVM guests have
-            common["rdm_policy"] = "strict"
+        if guest != "hvm":
+            common["rdm_policy"] = UNASKED_POLICY
         devices = [_pci(Spec("pci", spec, warn), common) for spec in texts(setting)]
         if devices:
             tree["pcidevs"] = devices
@@ -63,7 +67,7 @@ def _is_strategy(setting: Setting, warn: Callable[[str], None] | None) -> bool:
     """Return whether `rdm` asks for the strategy "host" in the one form that xl 4.17 heeds."""
     words = text(setting).split(",")
     heeded = "strategy=host" in words and all(
-        word == "strategy=host" or (word.startswith("policy=") and word[7:].lower() not in (*POLICIES, "invalid"))
+        word == "strategy=host" or (word.startswith("policy=") and word[7:].lower() not in (*POLICIES, OPEN_POLICY))
         for word in words
     )
     if warn and words != ["strategy=host"]:
@@ -102,7 +106,9 @@ def _pci(spec: Spec, common: Mapping[str, Any]) -> dict[str, Any]:
         elif key in FLAGS:
             device[key] = bool(spec.signed(key, value))
         elif key == "rdm_policy":
-            device[key] = spec.choice(key, value, (*POLICIES, "invalid"))
+            device[key] = spec.choice(key, value, (*POLICIES, OPEN_POLICY))
+            if device[key] == OPEN_POLICY:
+                del device[key]
         elif key == "name":
             device["name"] = value
             named = True
@@ -159,8 +165,8 @@ def _memory(spec: Spec) -> dict[str, int]:
     return {"start": start or 0, "number": pages or 0} | ({} if guest is None else {"gfn": guest})
 
 
-def written(device: Mapping[str, Any]) -> str:
-    """Return the `pci` specification that says ``device``."""
+def written(device: Mapping[str, Any], guest: str) -> str:
+    """Return the `pci` specification that says ``device``, one of a ``guest`` of this type."""
     address = ".".join((
         f"{device.get('domain', 0):04x}:{device.get('bus', 0):02x}:{device.get('dev', 0):02x}",
         "*" if device.get("vfunc_mask") == ALL_FUNCTIONS else f"{device.get('func', 0):x}",
@@ -169,14 +175,17 @@ def written(device: Mapping[str, Any]) -> str:
     if "vdevfn" in device:
         words.append(f"vslot={device['vdevfn'] >> 3:x}")
     words += [f"{key}={device[key]:d}" for key in FLAGS if key in device]
-    words += [f"rdm_policy={device['rdm_policy']}"] if "rdm_policy" in device else []
+    policy = device.get("rdm_policy", OPEN_POLICY)
+    if policy != (OPEN_POLICY if guest == "hvm" else UNASKED_POLICY):
+        words.append(f"rdm_policy={policy}")
     return ",".join(words)
 
 
 def written_resources(build: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return `ioports`, `irqs` and `iomem` of a b_info, as far as it has them."""
     lists = {
-        "ioports": [f"{one['first']:x}-{one['first'] + one['number'] - 1:x}" for one in build.get("ioports", [])],
+        "ioports": [f"{one.get('first', 0):x}-{one.get('first', 0) + one.get('number', 0) - 1:x}"
+                    for one in build.get("ioports", [])],
         "irqs": [str(irq) for irq in build.get("irqs", [])],
         "iomem": [f"{one.get('start', 0):x},{one.get('number', 0):x}" + (f"@{one['gfn']:x}" if "gfn" in one else "")
                   for one in build.get("iomem", [])],

@@ -230,7 +230,11 @@ def written(option: str, device: Mapping[str, Any]) -> str:
         if last in members:
             value = members[last]
             if kind == CONNECTORS:
-                value = ";".join(f"{one['unique_id']}:{one.get('width', 0)}x{one.get('height', 0)}" for one in value)
+                value = ";".join(_connector(**one) for one in value)
             # An empty value of a channel is a blank to xl.
             words.append(f"{key}={int(value) if kind == FLAG else value or ' ' if option == 'channel' else value}")
     return ",".join(words)
+
+
+def _connector(unique_id: str = "", width: int = 0, height: int = 0) -> str:
+    return f"{unique_id}:{width}x{height}"

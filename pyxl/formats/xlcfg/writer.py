@@ -45,7 +45,7 @@ def text(document: Mapping[str, Any]) -> str:
         lines = [f"{name} = {said}" for name, value in _Writer(document).settings() if (said := _said(value))]
         written = "\n".join(lines) + "\n"
         lost = list(_lost(document, parse([("the config", written)]), ""))
-    except (UsageError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
+    except (UsageError, RecursionError, TypeError, AttributeError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"no xl.cfg can say this config: {error}") from error
     return written + "".join(f"# not in xl.cfg: {what}\n" for what in lost)
 
@@ -72,13 +72,14 @@ class _Writer:
         yield "device_model_version", MODELS.get(str(self._b_info.get("device_model_version")))
         yield from self._labels()
         if policies := self._b_info.get("cpuid"):
-            yield "cpuid", cpuid.written(policies)
+            # Before Xen 4.17 it was the array alone.
+            yield "cpuid", cpuid.written({"cpuid": policies, "msr": []} if isinstance(policies, list) else policies)
         if self._guest == HVM:
             yield from self._hvm()
         for name, member, spec in (("disk", "disks", _disk), ("vif", "nics", _nic), ("vfb", "vfbs", _vfb)):
             devices = self._tree.get(member)
             yield name, None if devices is None else [spec(device) for device in devices]
-        yield "pci", [passthrough.written(device) for device in self._tree.get("pcidevs", [])] or None
+        yield "pci", [passthrough.written(device, self._guest) for device in self._tree.get("pcidevs", [])] or None
         yield "vnuma", vnuma.written(self._b_info, _ranges) if self._b_info.get("vnuma_nodes") else None
         yield "vsnd", [vsnd.written(card) for card in self._tree.get("vsnds", [])] or None
         yield "dtdev", [device.get("path") for device in self._tree.get("dtdevs", [])] or None

@@ -57,6 +57,11 @@ def test_no_value_commands_the_terminal(value: str) -> None:
     assert f"# not in xl.cfg: b_info.kernel = {json.dumps(value)}\n" in said
 
 
+def test_cpuid_is_said_by_names_where_that_says_all() -> None:
+    assert 'cpuid = "host,htt=0"' in text(parse([("f", HVM + "cpuid='host,htt=0'")]))
+    assert "cpuid = [\"0x1:eax=" in text(config(cpuid=[{"leaf": 1, "eax": "x" * 28 + "01xx"}]))
+
+
 def test_a_string_keeps_its_quotes_and_line_ends() -> None:
     odd = config(cmdline="a 'b' \"c\" \\d\n\te")
     assert again(odd) == odd
@@ -68,7 +73,9 @@ def test_a_string_keeps_its_quotes_and_line_ends() -> None:
         {}, {"c_info": [], "b_info": {}}, {"c_info": {"name": "x", "type": "hvm"}, "b_info": {"type.hvm": 5}},
         {"c_info": {"name": "x", "type": "warp"}, "b_info": {}}, config(max_vcpus=10**9), config(avail_vcpus=7),
         config(vcpu_hard_affinity=[[10**9]]), config(vcpu_hard_affinity=["a"]), {**config(), "disks": [{"vdev": "a,b=c"}]},
-        {**config(), "disks": 5}, {**config(), "nics": [{"rate_interval_usecs": 1}]},
+        {**config(), "disks": 5}, {**config(), "pcidevs": [{"domain": "x"}]}, {**config(), "usbctrls": 5},
+        {**config(), "channels": [[]]}, config(cpuid={"cpuid": [{"leaf": "x"}], "msr": []}), config(cpuid=7),
+        config(vnuma_nodes=[{"vcpus": 5}]), config(ioports=[{"first": "x"}]), {**config(), "nics": [{"rate_interval_usecs": 1}]},
     ],
 )  # fmt: skip
 def test_what_no_xl_cfg_can_say_is_told(wrong: dict[str, Any]) -> None:
