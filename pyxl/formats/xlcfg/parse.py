@@ -7,7 +7,6 @@ Does not know the host: whether files, bridges and CPUs exist is found out when 
 from __future__ import annotations
 
 import re
-from importlib import import_module
 
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg import devices, disk, options, values
@@ -346,6 +345,8 @@ class _Config:
     def _modules(self) -> None:
         """Have the options that few configs have read by the files that know them."""
         modules = {options.MODULES[name]: None for name in self._settings if name in options.MODULES}
+        if modules:
+            from importlib import import_module
         for module in modules:
             import_module(f"pyxl.formats.xlcfg.{module}").add(self._tree, self._settings, self._warn)
         if self._warn and not options.OLDER.isdisjoint(self._settings):

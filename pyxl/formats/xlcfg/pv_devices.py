@@ -100,8 +100,6 @@ def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[s
 
 def _device(option: str, spec: Spec, earlier: dict[str, Any]) -> dict[str, Any]:
     device: dict[str, Any] = {}
-    if option == "p9":
-        device.update(earlier)
     keys = DEVICES[option][1]
     for key, value in _pairs(option, spec):
         if key in keys:
@@ -114,12 +112,12 @@ def _device(option: str, spec: Spec, earlier: dict[str, Any]) -> dict[str, Any]:
             spec.say(f'"{key}" is ignored: it is none of {", ".join(keys)}')
         else:
             raise spec.error(f'unknown key "{key}": it is none of {", ".join(keys)}')
-    COMPLETE[option](spec, device)
     if option == "p9":
-        for member in earlier.keys() & device.keys():
-            if earlier[member] is device[member]:
-                spec.say(f'takes {member} "{device[member]}" from the one before it, as xl has it')
+        for member in sorted(earlier.keys() - device.keys()):
+            spec.say(f'takes {member} "{earlier[member]}" from the one before it, as xl has it')
+            device[member] = earlier[member]
         earlier.update(device)
+    COMPLETE[option](spec, device)
     return device
 
 

@@ -409,6 +409,8 @@ def test_what_xl_ignores_too_is_said_once_each() -> None:
      '"rdm" is ignored: xl heeds "strategy=host" alone; each device has its own rdm_policy='),
     (HVM, "usbctrl=['type=qusb,version=2.0']",
      'usbctrl "type=qusb,version=2.0": version is a number: "2.0" is taken for 2'),
+    (PV, "p9=['tag=t,path=/p,security_model=none','tag=t,path=/p']",
+     'p9 "tag=t,path=/p": takes security_model "none" from the one before it, as xl has it'),
     (HVM, "vnuma=[['size=1','vcpu=0']]", 'vnuma "vcpu=0": is ignored: the keys are pnode, size, vcpus, vdistances'),
 ])  # fmt: skip
 def test_what_xl_lets_pass_is_said(base: str, text: str, what: str) -> None:
