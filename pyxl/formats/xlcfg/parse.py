@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import devices, disk, options, values
+from pyxl.formats.xlcfg import devices, disk, options, unknown, values
 from pyxl.formats.xlcfg.cpus import pin
-from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, read
+from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, drop, read
 from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
+from pyxl.formats.xlcfg.report import Ignored, Report
 from pyxl.formats.xlcfg.values import INT32_MAX, c_number, defbool
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
@@ -34,6 +35,8 @@ NIC_DEFAULTS = {
 }  # fmt: skip
 OLD_NAMES = {"vifscript": "vif.default.script", "defaultbridge": "vif.default.bridge"}
 GRANT_LIMITS = ("max_grant_frames", "max_maptrack_frames", "max_grant_version")
+#: Values that switch off what is not supported, which is no error.
+OFF: tuple[object, ...] = ([], "", "0")
 XL_CONF_TEXTS = ("autoballoon", "lockfile", "blkdev_start", "vm.cpumask", "vm.hvm.cpumask", "vm.pv.cpumask")
 
 
@@ -43,16 +46,32 @@ def parse(
     *,
     new_uuid: Callable[[], str] | None = None,
     warn: Callable[[str], None] | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Return the libxl_domain_config of (source name, text) chunks, ready for json.dumps.
 
-    ``defaults`` is what parse_xl_conf returns; its key ``host_cpus``, set by the caller, makes `cpus="all"` known.
-    ``new_uuid`` makes a uuid for a guest without one; ``warn`` gets a line for each option that xl ignores as well.
-    Errors name the chunk; the chunk of arguments is called COMMAND_LINE.
+    ``defaults`` is what parse_xl_conf returns; its keys ``host_cpus``, a number, and ``host_nodes``, the NUMA node of
+    each CPU, set by the caller, make `cpus="all"` and `cpus="nodes:0"` known.  ``new_uuid`` makes a uuid for a guest
+    without one; ``warn`` gets a text for each thing that xl ignores as well, which ``strict`` makes an error.
+    Texts begin with the chunk's name, line and column; the chunk of arguments is called COMMAND_LINE.
 
-    :raise UsageError: the text, an option or a value is wrong, unknown, or not supported; the line names it.
+    :raise UsageError: options or values are wrong, or not supported: all of them, each with its line and a mark.
     """
-    return _Config(chunks, defaults or {}, new_uuid, warn).domain()
+    report = Report(chunks, strict)
+    settings = read(chunks, report.error)
+    source = chunks[0][0] if chunks else COMMAND_LINE
+    document: dict[str, Any] = {}
+    while not document:
+        try:
+            document = _Config(source, settings, defaults or {}, new_uuid, report.warn).domain()
+        except UsageError as error:
+            # The next error is found by reading again without what is wrong.
+            report.error(error)
+            dropped = drop(settings, report.place(str(error)))
+            if not dropped or (dropped in ("type", "builder") and not isinstance(error, Ignored)):
+                break
+    report.close(warn)
+    return document
 
 
 def parse_xl_conf(text: str, source: str = "/etc/xen/xl.conf") -> dict[str, Any]:
@@ -86,13 +105,14 @@ class _Config:
 
     def __init__(
         self,
-        chunks: Sequence[tuple[str, str]],
+        source: str,
+        settings: dict[str, Setting],
         defaults: Mapping[str, Any],
         new_uuid: Callable[[], str] | None,
-        warn: Callable[[str], None] | None,
+        warn: Callable[[str], None],
     ) -> None:
-        self._source = chunks[0][0] if chunks else COMMAND_LINE
-        self._settings = read(chunks)
+        self._source = source
+        self._settings = settings
         self._defaults = defaults
         self._new_uuid = new_uuid
         self._warn = warn
@@ -101,7 +121,7 @@ class _Config:
         self._tree: dict[str, Any] = {"c_info": self._c_info, "b_info": self._b_info}
 
     def domain(self) -> dict[str, Any]:
-        self._refuse_others()
+        self._others()
         self._guest = self._type()
         self._c_info["type"] = self._guest
         self._own: dict[str, Any] = self._b_info.setdefault(f"type.{self._guest}", {})
@@ -127,21 +147,25 @@ class _Config:
         return self._settings.get(name)
 
     def _say(self, setting: Setting, what: str) -> None:
-        if self._warn:
-            self._warn(f'{setting.place}: "{setting.name}" is ignored: {what}')
+        self._warn(f'{setting.place}: "{setting.name}" is ignored: {what}')
 
-    def _refuse_others(self) -> None:
+    def _others(self) -> None:
         for name, setting in self._settings.items():
             if name in options.IGNORED:
                 self._say(setting, options.IGNORED[name])
-            if name in options.UNSUPPORTED:
-                raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
-            if name not in options.SUPPORTED:
-                from difflib import get_close_matches
+            elif name in options.UNSUPPORTED:
+                if setting.value not in OFF:
+                    raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
+            elif name not in options.SUPPORTED:
+                self._unknown(name, setting)
 
-                near = get_close_matches(name, sorted(options.SUPPORTED), 1, 0.7)
-                hint = f' (did you mean "{near[0]}"?)' if near else ""
-                raise UsageError(f'{setting.place}: unknown option "{name}"{hint}')
+    def _unknown(self, name: str, setting: Setting) -> None:
+        if (today := unknown.LEFT_OVER.get(name)) is not None:
+            self._say(setting, f"today it is {today}" if today else "nothing does this any more")
+        elif near := unknown.slip(name, options.SUPPORTED | options.UNSUPPORTED):
+            raise UsageError(f'{setting.place}: unknown option "{name}" (did you mean "{near}"?)')
+        else:
+            self._say(setting, "xl has no such option")
 
     def _type(self) -> str:
         guest = None
@@ -183,17 +207,21 @@ class _Config:
             b_info.setdefault("max_memkb", b_info["target_memkb"])
         vcpus = maxvcpus = 0
         if setting := self._get("vcpus"):
-            vcpus = maxvcpus = values.number(setting, 1, MAX_VCPUS)
-            b_info["avail_vcpus"] = list(range(vcpus))
+            vcpus = maxvcpus = values.number(setting, 0, MAX_VCPUS)
+            if vcpus:
+                b_info["avail_vcpus"] = list(range(vcpus))
         if setting := self._get("maxvcpus"):
-            maxvcpus = values.number(setting, 1, MAX_VCPUS)
+            maxvcpus = values.number(setting, 0, MAX_VCPUS)
             if maxvcpus < vcpus:
                 raise UsageError(f'{setting.place}: "maxvcpus" {maxvcpus} is less than "vcpus" {vcpus}')
         if maxvcpus:
             b_info["max_vcpus"] = maxvcpus
         masks = ("vm.cpumask", "vm.pv.cpumask" if self._guest == PV else "vm.hvm.cpumask")
         given = {name: self._defaults[name] for name in masks if name in self._defaults}
-        pin(b_info, self._settings, given, maxvcpus or 1, self._defaults.get("host_cpus"))
+        for name in ("cpus", "cpus_soft"):
+            if not maxvcpus and (setting := self._get(name)):
+                self._say(setting, 'xl pins no vcpus without "vcpus"')
+        pin(b_info, self._settings, given, maxvcpus, self._defaults.get("host_cpus"), self._defaults.get("host_nodes"))
 
     def _xl_defaults(self) -> None:
         defaults = self._defaults
@@ -315,11 +343,12 @@ class _Config:
         if setting := self._get("vif"):
             nic_defaults = {NIC_DEFAULTS[name]: self._defaults[name] for name in NIC_DEFAULTS if name in self._defaults}
             specs = enumerate(values.texts(setting))
-            tree["nics"] = [devices.nic(spec, devid, nic_defaults, spec.place) for devid, spec in specs]
+            tree["nics"] = [devices.nic(spec, devid, nic_defaults, spec.place, self._warn) for devid, spec in specs]
         top_level = tree.pop("vfb", {})  # where the table put a PV guest's vnc options
         vfbs = []
         if setting := self._get("vfb"):
-            vfbs = [devices.vfb(spec, devid, spec.place) for devid, spec in enumerate(values.texts(setting))]
+            specs = enumerate(values.texts(setting))
+            vfbs = [devices.vfb(spec, devid, spec.place, self._warn) for devid, spec in specs]
         if self._guest == PV and not vfbs and top_level.get("vnc", {}).get("enable") == "True":
             vfbs = [{"devid": 0, **top_level}]
         if vfbs:

@@ -44,7 +44,7 @@ def text(document: Mapping[str, Any]) -> str:
     try:
         lines = [f"{name} = {said}" for name, value in _Writer(document).settings() if (said := _said(value))]
         written = "\n".join(lines) + "\n"
-        lost = list(_lost(document, parse([("the config", written)]), ""))
+        lost = list(_lost(document, parse([("the config", written)], strict=True), ""))
     except (UsageError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise UsageError(f"no xl.cfg can say this config: {error}") from error
     return written + "".join(f"# not in xl.cfg: {what}\n" for what in lost)
