@@ -1,10 +1,12 @@
 """One config through pyxl's parser and through xl, side by side."""
 
+from collections import Counter
 from typing import Any
 
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.parse import parse
 from tests.oracle import HOST_NODES, normalise, xl
+from tests.oracle.on_purpose import reason
 
 HOST = {"host_cpus": len(HOST_NODES), "host_nodes": HOST_NODES}
 #: Members that are made up where the config does not name them.
@@ -18,6 +20,14 @@ def pyxl(text: bytes | str) -> dict[str, Any] | str:
     except UsageError as error:
         return str(error)
     return normalise(document)
+
+
+def unexplained(text: bytes | str, seen: Counter[str]) -> str | None:
+    """Return how pyxl and xl differ over a config, unless they do so on purpose; count in ``seen`` what it is."""
+    what = difference(text)
+    row = reason(text, what) if what else "equal"
+    seen[row or "wrong"] += 1
+    return None if row else what
 
 
 def difference(text: bytes | str) -> str | None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pyxl.formats.xlcfg.lexer import Setting
 
 NODES = re.compile(r"nodes?:")
-RANGE = re.compile(r"\s*([0-9]+)(?:-\s*([0-9]+))?")
-#: More than Xen can be built for; a limit, because a range becomes a list.
+RANGE = re.compile(r"\s*\+?([0-9]{1,9})(?:-\s*\+?([0-9]{1,9}))?")
+#: More than Xen can be built for: where the host is not known, a range ends here.
 MAX_CPUS = 4096
 
 
@@ -50,7 +50,7 @@ def cpu_set(text: str, place: str, host_cpus: int | None, nodes: Sequence[int] |
             match = RANGE.fullmatch(body)
             first = int(match.group(1)) if match else 0
             last = int(match.group(2) or first) if match else 0
-            if match is None or not first <= last or last >= MAX_CPUS:
+            if match is None or not first <= last:
                 raise UsageError(f'{place}: "{part}" is no CPU number or range')
             if of_nodes:
                 bits = [cpu for cpu, node in enumerate(nodes or ()) if first <= node <= last]
@@ -83,7 +83,7 @@ def pin(
             lists = [setting.value] * vcpus
         sets = [(word, cpu_set(word, f'{word.place}: "{name}"', host_cpus, nodes)) for word in lists]
         for word, cpus in sets:
-            if not cpus:
+            if not cpus and name == "cpus":
                 raise UsageError(f'{word.place}: "{name}": "{word}" leaves no CPU for a vcpu')
         if sets:
             b_info[member] = [sorted(cpus) for _, cpus in sets]

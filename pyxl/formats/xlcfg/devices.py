@@ -117,12 +117,16 @@ def vfb(spec: str, devid: int, place: str, warn: Callable[[str], None]) -> dict[
                "sdl": (sdl, "enable"), "opengl": (sdl, "opengl")}  # fmt: skip
     strings = {"vnclisten": (vnc, "listen"), "vncpasswd": (vnc, "passwd"), "keymap": (result, "keymap"),
                "display": (sdl, "display"), "xauthority": (sdl, "xauthority")}  # fmt: skip
-    for word in _words(spec):
+    # Here, unlike in a vif, an empty word is one as well.
+    for word in [word.lstrip(" ") for word in spec.split(",") if word]:
         key, equals, value = word.partition("=")
-        if key in strings and equals:
+        if not equals:
+            warn(_said("vfb", spec, place, f'all from "{word}" on is ignored, as by xl'))
+            break
+        if key in strings:
             members, member = strings[key]
             members[member] = value
-        elif equals and key in numbers:
+        elif key in numbers:
             if (number := _leading_number(value)) is None:
                 warn(_said("vfb", spec, place, f'{key} is a number; "{value}" is 0, as in xl'))
             members, member = numbers[key]

@@ -231,7 +231,7 @@ class _Config:
             self._b_info["blkdev_start"] = defaults["blkdev_start"]
         for name in GRANT_LIMITS:
             if setting := self._get(name):
-                self._b_info[name] = values.number(setting, 0, INT32_MAX)
+                self._b_info[name] = values.exact_number(setting, 0, INT32_MAX)
             elif name in defaults:
                 self._b_info[name] = defaults[name]
 
@@ -251,15 +251,19 @@ class _Config:
                 if other:
                     self._say(other, '"cmdline" is given')
         elif root or extra:
-            words = ([f"root={values.text(root)}"] if root else []) + ([values.text(extra)] if extra else [])
-            b_info["cmdline"] = " ".join(words)
+            halves = ([f"root={values.text(root)}"] if root else []) + ([values.text(extra)] if extra else [])
+            b_info["cmdline"] = " ".join(halves)
         if setting := self._get("bootloader_args"):
-            value = setting.value
-            b_info["bootloader_args"] = values.texts(setting) if isinstance(value, list) else value.split()
+            if isinstance(setting.value, list):
+                b_info["bootloader_args"] = values.texts(setting)
+            elif words := values.text(setting).split():
+                b_info["bootloader_args"] = words
+            else:
+                raise values.wrong(setting, "arguments")
         if setting := self._get("timer_mode"):
+            b_info["timer_mode"] = values.numbered(setting, options.TIMER_MODES)
             if self._guest == PV:
                 raise UsageError(f'{setting.place}: "timer_mode" is not for PV guests')
-            b_info["timer_mode"] = values.numbered(setting, options.TIMER_MODES)
         if setting := self._get("device_model_version"):
             b_info["device_model_version"] = values.mapped(setting, options.DEVICE_MODELS)
         if (setting := self._get("vmtrace_buf_kb")) and (size := values.number(setting, 0, INT32_MAX)):
@@ -267,7 +271,7 @@ class _Config:
         if self._guest != HVM:
             if setting := self._get("firmware"):
                 raise UsageError(f'{setting.place}: "firmware" is supported by pyxl for HVM guests only')
-            if not b_info.get("kernel") and not b_info.get("bootloader"):
+            if "kernel" not in b_info and "bootloader" not in b_info:
                 raise UsageError(
                     f'{self._source}: a {self._guest.upper()} guest needs "kernel" or "bootloader"',
                     'For a fully virtualised guest, say type = "hvm".',
@@ -298,7 +302,7 @@ class _Config:
                 if isinstance(setting.value, list):
                     own[f"{name}_list"] = values.texts(setting)
                 else:
-                    own[name] = setting.value
+                    own[name] = values.text(setting)
         # Many configs switch off what pyxl does not support: that is no error.
         for name, members, member in (("spice", own["spice"], "enable"), ("gfx_passthru", own, "gfx_passthru")):
             if setting := self._get(name):
@@ -308,6 +312,8 @@ class _Config:
 
     def _firmware(self, setting: Setting) -> None:
         text = values.text(setting)
+        if not text:
+            raise values.wrong(setting, "a name or a file")
         if text.lower() in ("rombios", "seabios", "ovmf"):
             self._own["bios"] = text.lower()
         elif text == "uefi":

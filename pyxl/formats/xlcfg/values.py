@@ -92,6 +92,17 @@ def number(setting: Setting, low: int = -(1 << 63), high: int = (1 << 63) - 1) -
     return value
 
 
+def exact_number(setting: Setting, low: int, high: int) -> int:
+    """Return a number from ``low`` to ``high``, for one of the options that xl does not ignore when it is none.
+
+    :raise UsageError: no number, or out of range.
+    """
+    try:
+        return number(setting, low, high)
+    except Ignored as error:
+        raise UsageError(str(error)) from None
+
+
 def texts(setting: Setting) -> list[Word]:
     """Return a list of strings.
 
@@ -154,6 +165,8 @@ def converted(setting: Setting, kind: str, names: Sequence[str]) -> object:
     if kind == TEXT:
         return text(setting)
     if kind == TEXTS:
+        if not isinstance(setting.value, list):
+            raise wrong(setting, "a list")
         return texts(setting)
     if kind == CHOICE:
         return choice(setting, names)
