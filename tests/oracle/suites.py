@@ -17,7 +17,7 @@ SPECIFICATIONS, ALL_SPECIFICATIONS = 1200, 20000
 MUTATIONS, ALL_MUTATIONS = 800, 5000
 
 
-def files(whole: bool = False) -> Iterator[bytes | str]:
+def files(whole: bool = False) -> Iterator[bytes]:
     yield from (file.read_bytes() for file in (*CONFIGS, *EXAMPLES))
 
 
