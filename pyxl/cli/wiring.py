@@ -25,7 +25,7 @@ from pyxl.xen import lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
 
-__all__ = ["Host", "on_host", "guest_config", "control_device_model", "open_dm", "parse_config"]
+__all__ = ["Host", "on_host", "guest_config", "config_text", "control_device_model", "open_dm", "parse_config"]
 
 #: Far more than a save or restore opens.
 OPEN_FILES = 256
@@ -99,16 +99,21 @@ def guest_config(
 
     :raise UsageError: the file cannot be read, or its text is wrong.
     """
-    chunks = []
-    if file is not None:
-        try:
-            # Comments may be in any encoding, and hold carriage returns that end no line.
-            chunks.append((str(file), file.read_bytes().decode(errors="surrogateescape")))
-        except OSError as error:
-            raise UsageError(f"{file}: {error.strerror or error}") from error
+    chunks = [] if file is None else [(str(file), config_text(file))]
     if settings:
         chunks.append(("command line", "\n".join(settings)))
     return parse_config(chunks, strict, nodes)
+
+
+def config_text(file: Path) -> str:
+    """Return the text of an xl.cfg file; comments may be in any encoding, and hold carriage returns that end no line.
+
+    :raise UsageError: it cannot be read.
+    """
+    try:
+        return file.read_bytes().decode(errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from error
 
 
 def parse_config(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pyxl.formats.xlcfg.lexer import Setting
 
+HINT = "`pyxl config` takes it as --cpus N --nodes N."
 NODES = re.compile(r"nodes?:")
 RANGE = re.compile(r"\s*\+?([0-9]{1,9})(?:-\s*\+?([0-9]{1,9}))?")
 #: More than Xen can be built for: where the host is not known, a range ends here.
@@ -41,10 +42,10 @@ def cpu_set(text: str, place: str, host_cpus: int | None, nodes: Sequence[int] |
         if of_nodes:
             body = body[of_nodes.end() :]
             if nodes is None:
-                raise UsageError(f'{place}: "{part}" needs the NUMA nodes of the host')
+                raise UsageError(f'{place}: "{part}" needs the NUMA nodes of the host', HINT)
         if body == "all" and not without:
             if host_cpus is None:
-                raise UsageError(f'{place}: "all" needs the number of CPUs of the host')
+                raise UsageError(f'{place}: "all" needs the number of CPUs of the host', HINT)
             bits: Iterable[int] = range(width)
         else:
             match = RANGE.fullmatch(body)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["parse", "parse_xl_conf", "COMMAND_LINE"]
+__all__ = ["parse", "examine", "parse_xl_conf", "COMMAND_LINE"]
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Xen's own limit is far above any host; a typing error should not fill memory here.
@@ -57,6 +57,22 @@ def parse(
 
     :raise UsageError: options or values are wrong, or not supported: all of them, each with its line and a mark.
     """
+    document, report = examine(chunks, defaults, new_uuid=new_uuid, strict=strict)
+    report.close(warn)
+    return document
+
+
+def examine(
+    chunks: Sequence[tuple[str, str]],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    new_uuid: Callable[[], str] | None = None,
+    strict: bool = False,
+) -> tuple[dict[str, Any], Report]:
+    """Return what parse does, and all that is wrong with it; the config is of no use where there are errors.
+
+    :raise UsageError: a text is a Python program.
+    """
     report = Report(chunks, strict)
     settings = read(chunks, report.error)
     source = chunks[0][0] if chunks else COMMAND_LINE
@@ -70,8 +86,7 @@ def parse(
             dropped = drop(settings, report.place(str(error)))
             if not dropped or (dropped in ("type", "builder") and not isinstance(error, Ignored)):
                 break
-    report.close(warn)
-    return document
+    return document, report
 
 
 def parse_xl_conf(text: str, source: str = "/etc/xen/xl.conf") -> dict[str, Any]:

@@ -68,13 +68,22 @@ class Report:
 
         :raise UsageError: there are errors: all of them in one.
         """
-        for message in sorted(self._warnings, key=self._order):
+        for message in self.warnings:
             if warn:
                 warn(self.shown(message))
         if self._errors:
-            messages = sorted(self._errors, key=self._order)
-            hints = [hint for message in messages if (hint := self._errors[message])]
-            raise UsageError("\n".join(map(self.shown, messages)), hints[0] if hints else "")
+            hints = [hint for message in self.errors if (hint := self._errors[message])]
+            raise UsageError("\n".join(map(self.shown, self.errors)), hints[0] if hints else "")
+
+    @property
+    def errors(self) -> list[str]:
+        """The errors, in the order of the text."""
+        return sorted(self._errors, key=self._order)
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings, in the order of the text."""
+        return sorted(self._warnings, key=self._order)
 
     def _order(self, message: str) -> tuple[int, int, int]:
         place = self.place(message)

@@ -5,14 +5,16 @@ What differs on purpose is in the table of pyxl/formats/xlcfg/README.md.  `pytho
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pyxl.formats.xlcfg import parse
+from pyxl.errors import UsageError
+from pyxl.formats.xlcfg import parse, writer
 from tests.oracle import normalise, xl
-from tests.oracle.compare import difference, pyxl, unexplained
+from tests.oracle.compare import HOST, difference, pyxl, unexplained
 from tests.oracle.on_purpose import ROWS, reason
-from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES
+from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES, files
 
 README = Path(parse.__file__).parent / "README.md"
 GUEST = 'name="x"\ntype="hvm"\nuuid="6b1d9b2e-0000-4000-8000-000000000001"\n'
@@ -54,6 +56,25 @@ def test_config_as_people_publish_them(file: Path) -> None:
     expected = "not supported yet" if file.stem in NOT_YET else ON_PURPOSE.get(file.stem)
     what = difference(file.read_bytes())
     assert (reason(file.read_bytes(), what) if what else None) == expected, what
+
+
+def test_what_is_written_again_makes_the_same_guest() -> None:
+    written = 0
+    for text in files():
+        try:
+            document = parse.parse([("f", text.decode(errors="surrogateescape"))], HOST)
+        except UsageError:
+            continue
+        again = parse.parse([("again", writer.text(document))], strict=True)
+        assert same(again) == same(document)
+        written += 1
+    assert written >= 50
+
+
+def same(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a config as libxl understands it, without what is new each time."""
+    document["b_info"].get("type.hvm", {}).pop("ms_vm_genid", None)
+    return normalise(document)
 
 
 def test_there_are_sixty_and_xl_takes_most() -> None:
