@@ -15,7 +15,7 @@ ROWS = {
     "`\\101` in a string": r"pyxl refuses: .*a numeric escape",
     "lists 17 deep": r"pyxl refuses: .*lists are nested more than",
     "a comment that ends the file": r"[ \t\n;]#[^\n]*\nxl refuses: [^\0]*near `#': lexical error",
-    "a stray character that ends the file": r"[^\n]\npyxl refuses: .*(unexpected|does not end on its line)",
+    "a stray character at the end": r'[^\n]\npyxl refuses: .*(unexpected|does not end on its line)|=": unknown parameter',
     "`trusted` in a disk": r"disk[^\0]*trusted[^\0]*(xl refuses: .*|pyxl refuses: .*it names no vdev)",
     "`firmware` of a PV or PVH guest": r'pyxl refuses: .*"firmware" is supported by pyxl for HVM guests only',
     # To be gone when every option is there.

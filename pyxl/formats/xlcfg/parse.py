@@ -187,6 +187,8 @@ class _Config:
         if setting := self._get("type"):
             guest = values.mapped(setting, {HVM: HVM, PV: PV, PVH: PVH})
         if setting := self._get("builder"):
+            if setting.value == "linux":
+                raise UsageError(f'{setting.value.place}: "builder" has no "linux" today', 'Write type = "pv".')
             built = values.mapped(setting, {"hvm": HVM, "generic": PV})
             if guest not in (None, built):
                 raise UsageError(f'{setting.place}: "builder" and "type" contradict each other')

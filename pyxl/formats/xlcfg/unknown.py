@@ -5,6 +5,8 @@ Follows what xl does, which is to ignore them all, except that a slip is refused
 
 from __future__ import annotations
 
+from collections import Counter
+
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,7 +16,7 @@ LEFT_OVER = {
     "acpi_s5": "", "arch": "", "audio": "soundhw", "autostart": "a link in /etc/xen/auto", "backend": "backend= in vif",
     "bootargs": "bootloader_args", "bootentry": "bootloader_args", "broadcast": "cmdline", "cdrom": "cdrom in disk",
     "console": "serial", "cpu": "cpus", "cpu_cap": "cap", "cpuid_check": "", "description": "a comment",
-    "device_model_chroot": "dm_restrict", "dhcp": "cmdline", "disks": "disk", "dtb": "device_tree",
+    "device_model_chroot": "dm_restrict", "dhcp": "cmdline", "dist": "", "disks": "disk", "dtb": "device_tree",
     "fda": "device_model_args", "fdb": "device_model_args", "features": "", "gateway": "cmdline",
     "graphics": "vnc, sdl or spice", "guest_os_type": "", "hostname": "cmdline", "interface": "cmdline",
     "iommu": "passthrough", "ip": "cmdline, or ip= in vif", "isa": "", "keyboard": "keymap", "loader": "kernel",
@@ -30,7 +32,7 @@ LEFT_OVER = {
 }  # fmt: skip
 #: Shorter names have neighbours by chance.
 SHORTEST = 4
-#: From this length on, two letters may be wrong.
+#: From this length on, there may be two mistakes, if one of them is a swap: `vcupz`, but not `boot_order`.
 LONG = 5
 
 
@@ -39,9 +41,15 @@ def slip(name: str, known: Collection[str]) -> str:
     if len(name) < SHORTEST or name.rstrip("0123456789") in known:
         return ""
     most = 2 if len(name) >= LONG else 1
-    near = [(distance, other) for other in known if other[0] == name[0] and abs(len(other) - len(name)) <= most
+    near = [(distance, other) for other in known if other[0] == name[0] and _other_letters(name, other) <= 1
             and (distance := _distance(name, other)) <= most]  # fmt: skip
     return min(near)[1] if near else ""
+
+
+def _other_letters(one: str, other: str) -> int:
+    """Return how many letters of either are not in the other, wherever they stand."""
+    left, right = Counter(one), Counter(other)
+    return max((left - right).total(), (right - left).total())
 
 
 def _distance(one: str, other: str) -> int:

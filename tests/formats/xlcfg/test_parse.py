@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import options
+from pyxl.formats.xlcfg import options, unknown
 from pyxl.formats.xlcfg.devices import rate
 from pyxl.formats.xlcfg.parse import COMMAND_LINE, parse, parse_xl_conf
 
@@ -267,6 +267,16 @@ def test_words_of_a_vif_or_vfb_that_xl_does_not_know_are_warnings() -> None:
     assert found["/vfbs"] == [{"devid": 0, "vnc": {"enable": "False"}, "sdl": {}}]
 
 
+SLIPS = {"vcupz": "vcpus", "memry": "memory", "vcpu": "vcpus", "max_vcpus": "maxvcpus", "seriel": "serial"}
+NO_SLIPS = ("boot_order", "reboot", "rootfs", "minmem", "dist", "disk2", "hdb", "xen_platform_pv", "on_boot", "monitor")
+
+
+def test_a_slip_is_near_to_an_option() -> None:
+    assert {name: unknown.slip(name, options.SUPPORTED) for name in SLIPS} == SLIPS
+    for name in NO_SLIPS:
+        assert changes(HVM, f"{name}=1") == {}
+
+
 def warnings(text: str) -> list[str]:
     """Return the warnings about a config, each without its column and its line."""
     said: list[str] = []
@@ -380,6 +390,7 @@ BAD = [
     ("name='p'", 'f: a PV guest needs "kernel" or "bootloader"'),
     ("name='p'\ntype='pvh'", 'f: a PVH guest needs "kernel" or "bootloader"'),
     ("type='x'", 'f:1: "type" wants one of hvm, pv, pvh, not "x"'),
+    (PV + "builder='linux'", 'f:2: "builder" has no "linux" today'),
     ("type='hvm'\nbuilder='generic'", 'f:2: "builder" and "type" contradict each other'),
     (PV + "timer_mode=1", 'f:2: "timer_mode" is not for PV guests'),
     (PV + "firmware='pvgrub64'", 'f:2: "firmware" is supported by pyxl for HVM guests only'),
@@ -456,6 +467,7 @@ def test_what_xl_knows_and_pyxl_does_not_says_so(name: str) -> None:
 def test_no_option_is_both_supported_and_not() -> None:
     tables = [set(table) for table in options.TABLE.values()]
     assert options.UNSUPPORTED.isdisjoint(options.SUPPORTED)
+    assert (options.UNSUPPORTED | options.SUPPORTED).isdisjoint(unknown.LEFT_OVER)
     assert all(options.SPECIAL.isdisjoint(table) for table in tables)
 
 
