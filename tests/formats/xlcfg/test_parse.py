@@ -419,8 +419,6 @@ BAD = [
         ("ms_vm_genid='x'", '"ms_vm_genid" wants one of generate, none, not "x"'),
         ("viridian=['base','warp']", '"viridian": unknown enlightenment "warp"'),
         ("vnclisten='a:1';vncdisplay=2", 'a display stands in "vnclisten" and in "vncdisplay"'),
-        ("vcpus=1;cpus='all'", '"cpus": "all" needs the number of CPUs of the host'),
-        ("vcpus=1;cpus='nodes:0'", '"cpus": "nodes:0" needs the NUMA nodes of the host'),
         ("vcpus=1;cpus=''", '"cpus": "" leaves no CPU for a vcpu'),
         ("vcpus=1;cpus='1,^1'", '"cpus": "1,^1" leaves no CPU for a vcpu'),
         ("vcpus=1;cpus='3-1'", '"cpus": "3-1" is no CPU number or range'),
