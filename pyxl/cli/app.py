@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": ("inspect", "Show what is in a checkpoint."),
     "diff": ("diff", "Show what differs between two checkpoints."),
     "extract": ("extract", "Take memory, a page or device state out of a checkpoint."),
+    "config": ("config", "Check, show and compare guests' configs."),
     "recover": ("recover", "Put right what a toolstack that died has left."),
     "list": ("domains", "List the domains of this host."),
     "destroy": ("domains", "End a domain at once."),

@@ -13,13 +13,14 @@ from pyxl.ops.create import create
 @click.option("-F", "foreground", is_flag=True, help="Be the monitor here, instead of leaving one behind.")
 @click.option("-e", "no_monitor", is_flag=True, help="Leave no monitor behind: nobody acts on reboot or crash.")
 @click.option("-n", "dry_run", is_flag=True, help="Build nothing; print the config as JSON.")
+@click.option("--strict", is_flag=True, help="Refuse what is otherwise a warning: unknown options, ignored values.")
 @click.option("-q", "quiet", is_flag=True, help="Say nothing when all goes well.")
 @wiring.dm_control_option
 @click.option("-f", "--defconfig", "file", type=click.Path(path_type=Path), help="The config file.")
 @click.argument("words", nargs=-1, metavar="[FILE] [KEY=VALUE]…")
 @click.pass_obj
 def create_command(
-    verbose: bool, paused: bool, foreground: bool, no_monitor: bool, dry_run: bool, quiet: bool,
+    verbose: bool, paused: bool, foreground: bool, no_monitor: bool, dry_run: bool, strict: bool, quiet: bool,
     dm_control: str | None, file: Path | None, words: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Build a domain from FILE, an xl.cfg file, and start it.
@@ -35,7 +36,7 @@ def create_command(
     if file is None and not settings:
         raise click.UsageError("create needs a config file, or settings as KEY=VALUE")
     with wiring.on_host("create", verbose) as host:
-        config = wiring.guest_config(file, settings)
+        config = wiring.guest_config(file, settings, strict, host.xen.cpu_nodes())
         wiring.control_device_model(config, dm_control)
         if dry_run:
             click.echo(host.xen.normalise(config.to_json()), nl=False)

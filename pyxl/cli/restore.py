@@ -42,11 +42,11 @@ def restore_command(
     with wiring.on_host("restore", verbose) as host, opened as checkpoint:
         replaced = None
         if len(files) == 2:
-            config = wiring.guest_config(files[0])
+            config = wiring.guest_config(files[0], nodes=host.xen.cpu_nodes())
             with suppress(UsageError):  # one that pyxl cannot read is what CONFIG may be for
-                replaced = _config_of(checkpoint)
+                replaced = _config_of(checkpoint, host)
         else:
-            config = _config_of(checkpoint)
+            config = _config_of(checkpoint, host)
             if said := admit(config, checkpoint.is_own):
                 click.echo(f"pyxl: {said}", err=True)
         wiring.control_device_model(config, dm_control)
@@ -69,9 +69,9 @@ def restore_command(
             host.monitor_here(done.domid, log)
 
 
-def _config_of(checkpoint: Checkpoint) -> GuestConfig:
+def _config_of(checkpoint: Checkpoint, host: wiring.Host) -> GuestConfig:
     """Return the config that the checkpoint carries."""
     text = checkpoint.header.config.decode("utf-8", "replace")
     if checkpoint.header.is_json:
         return GuestConfig(text, str(checkpoint.path))
-    return wiring.parse_config([(str(checkpoint.path), text)])
+    return wiring.parse_config([(str(checkpoint.path), text)], nodes=host.xen.cpu_nodes())

@@ -35,7 +35,7 @@ def save_command(
     with wiring.on_host("save", verbose) as host:
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
-        override = wiring.guest_config(config) if config else None
+        override = wiring.guest_config(config, nodes=host.xen.cpu_nodes()) if config else None
         order = SaveOrder(found, target_of(file), after, override, keep_domid, force)
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name_of(host.store, found.domid))

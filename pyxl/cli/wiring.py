@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from pyxl import interrupt
-from pyxl.cli.words import tell
+from pyxl.cli.words import printable, tell
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
@@ -25,7 +25,7 @@ from pyxl.xen import lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
 
-__all__ = ["Host", "on_host", "guest_config", "control_device_model", "open_dm", "parse_config"]
+__all__ = ["Host", "on_host", "guest_config", "config_text", "control_device_model", "open_dm", "parse_config"]
 
 #: Far more than a save or restore opens.
 OPEN_FILES = 256
@@ -94,23 +94,35 @@ def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
     return opened(domain, store)
 
 
-def guest_config(file: Path | None, settings: tuple[str, ...] = ()) -> GuestConfig:
+def guest_config(
+    file: Path | None, settings: tuple[str, ...] = (), strict: bool = False, nodes: list[int] | None = None
+) -> GuestConfig:
     """Return the guest's config out of an xl.cfg file and settings from the command line.
+
+    ``strict`` makes warnings errors; ``nodes`` has the NUMA node of each of the host's CPUs.
 
     :raise UsageError: the file cannot be read, or its text is wrong.
     """
-    chunks = []
-    if file is not None:
-        try:
-            chunks.append((str(file), file.read_text()))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+    chunks = [] if file is None else [(str(file), config_text(file))]
     if settings:
         chunks.append(("command line", "\n".join(settings)))
-    return parse_config(chunks)
+    return parse_config(chunks, strict, nodes)
 
 
-def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
+def config_text(file: Path) -> str:
+    """Return the text of an xl.cfg file; comments may be in any encoding, and hold carriage returns that end no line.
+
+    :raise UsageError: it cannot be read.
+    """
+    try:
+        return file.read_bytes().decode(errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from error
+
+
+def parse_config(
+    chunks: list[tuple[str, str]], strict: bool = False, nodes: list[int] | None = None
+) -> GuestConfig:
     """Return the guest's config out of texts in xl.cfg's grammar, each with the name of its source.
 
     :raise UsageError: a text is wrong.
@@ -118,8 +130,15 @@ def parse_config(chunks: list[tuple[str, str]]) -> GuestConfig:
     # A save or restore seldom needs an xl.cfg, and should not pay for its tables.
     from pyxl.formats.xlcfg.parse import parse
 
-    document = parse(chunks, xl_conf.read(), warn=lambda line: tell(f"pyxl: {line}"))
+    defaults = xl_conf.read()
+    if nodes is not None:
+        defaults |= {"host_cpus": len(nodes), "host_nodes": nodes}
+    document = parse(chunks, defaults, warn=_warn, strict=strict)
     return GuestConfig(json.dumps(document), chunks[0][0])
+
+
+def _warn(text: str) -> None:
+    tell("\n".join(map(printable, f"pyxl: {text}".split("\n"))))
 
 
 def control_device_model(config: GuestConfig, how: str | None) -> None:

@@ -92,7 +92,7 @@ def diff(a: Path, b: Path, picture: bool = False) -> Difference:
             elif found.kind != SAME:
                 left_out += 1
         records = list(_records(one, other, first, second))
-        config = list(_members(first.config or {}, second.config or {}))
+        config = list(members(first.config or {}, second.config or {}))
         return Difference(pages, ranges, left_out, records, config, canvas.map(_KINDS) if canvas else None)
 
 
@@ -171,7 +171,7 @@ def _records(one: Source, other: Source, first: Inspection, second: Inspection) 
             continue
         said = ({}, {}) if not left or not right else (_entries(left.content), _entries(right.content))
         lengths = left.length if left else None, right.length if right else None
-        yield RecordDifference(*key, *lengths, list(_members(*said)))
+        yield RecordDifference(*key, *lengths, list(members(*said)))
 
 
 def _numbered(found: Inspection) -> dict[tuple[str, str, int], Record]:
@@ -202,11 +202,12 @@ def _entries(content: Any) -> Any:
     return {f"{entry.get('leaf', entry.get('index'))}.{entry.get('subleaf', 0)}": entry for entry in content}
 
 
-def _members(a: Any, b: Any, path: str = "") -> Iterator[Member]:
+def members(a: Any, b: Any, path: str = "") -> Iterator[Member]:
+    """Yield each member that differs between two trees of JSON; ``path`` is theirs."""
     if isinstance(a, dict) and isinstance(b, dict):
         for name in [*a, *(name for name in b if name not in a)]:
-            yield from _members(a.get(name), b.get(name), f"{path}.{name}" if path else name)
+            yield from members(a.get(name), b.get(name), f"{path}.{name}" if path else name)
     elif isinstance(a, list) and isinstance(b, list) and any(isinstance(each, dict) for each in (*a, *b)):
-        yield from _members(dict(enumerate(a)), dict(enumerate(b)), path)
+        yield from members(dict(enumerate(a)), dict(enumerate(b)), path)
     elif a != b:
         yield Member(path, a, b)

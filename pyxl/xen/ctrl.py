@@ -175,6 +175,12 @@ class Control:
 
         return cpu.pins(self._handle, domid, vcpus)
 
+    def cpu_nodes(self) -> list[int]:
+        """Return the NUMA node of each CPU."""
+        from pyxl.xen import cpu  # only a create asks
+
+        return cpu.nodes(self._handle)
+
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         """Return the most that a guest may have of this host's processor: CPUID leaves and MSRs (pyxl.xen.cpu)."""
         from pyxl.xen import cpu  # only a restore asks

@@ -76,6 +76,10 @@ class XenHost:
     def pins(self, domid: int, vcpus: int) -> list[list[int]]:
         return self._control.pins(domid, vcpus)
 
+    def cpu_nodes(self) -> list[int]:
+        """Return the NUMA node of each CPU of this host."""
+        return self._control.cpu_nodes()
+
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         return self._control.max_cpu_policy(hvm)
 

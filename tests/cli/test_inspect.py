@@ -137,7 +137,7 @@ def test_what_is_quoted_of_a_config_cannot_command_the_terminal(file: Path) -> N
     block = xl_header.LENGTH.pack(len(text)) + text
     file.write_bytes(xl_header.HEADER.pack(xl_header.MAGIC, xl_header.BYTE_ORDER, 2, 0, len(block)) + block)
     said = pyxl("inspect", "--config", str(file)).stderr
-    assert 'disk "?[2J": it names no vdev' in said and said.strip().isprintable()
+    assert 'disk "?[2J": it names no vdev' in said and said.replace("\n", "").isprintable()
 
 
 def test_a_config_that_is_nested_without_end_is_refused(file: Path) -> None:

@@ -25,7 +25,7 @@ MSR_WIDTH = 64
 NONE = UINT32_MAX
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None] | None) -> None:
+def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
     """Put what `cpuid` says into the config ``tree``.
 
     :raise UsageError: a list within the list.
@@ -34,7 +34,7 @@ def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[s
         tree["b_info"]["cpuid"] = policies
 
 
-def parse(setting: Setting, warn: Callable[[str], None] | None) -> dict[str, Any] | None:
+def parse(setting: Setting, warn: Callable[[str], None]) -> dict[str, Any] | None:
     """Return the libxl_cpuid_policy_list, or None where it says nothing.
 
     Like xl, leave out what is wrong, and tell ``warn``: a domain is made without it.
@@ -165,7 +165,7 @@ def written(policies: Mapping[str, Any]) -> str | list[str]:
     from pyxl.formats.xlcfg.lexer import Setting, Word
 
     by_name = ",".join(["host", *_names(policies)])
-    again = parse(Setting("cpuid", Word(by_name), "", 0, 0), None)
+    again = parse(Setting("cpuid", Word(by_name), "", 0, 0), lambda _: None)
     if policies.get("msr") or again == policies:
         return by_name
     return [_line(leaf) for leaf in policies["cpuid"]]

@@ -1,7 +1,7 @@
-"""CPU lists such as `0-3,^1`, and the masks of xl.conf, to the bits of libxl's affinity maps.
+"""CPU lists such as `0-3,^1` or `nodes:0`, and the masks of xl.conf, to the bits of libxl's affinity maps.
 
 Follows xl.cfg(5) and xl.conf(5).
-Does not know NUMA nodes, nor how many CPUs the host has unless the caller says.
+Does not know which CPUs and NUMA nodes the host has unless the caller says.
 """
 
 from __future__ import annotations
@@ -13,41 +13,50 @@ from pyxl.formats.xlcfg.values import texts
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from pyxl.formats.xlcfg.lexer import Setting
 
-RANGE = re.compile(r"\s*([0-9]+)(?:-\s*([0-9]+))?")
-#: More than Xen can be built for; a limit, because a range becomes a list.
+HINT = "`pyxl config` takes it as --cpus N --nodes N."
+NODES = re.compile(r"nodes?:")
+RANGE = re.compile(r"\s*\+?([0-9]{1,9})(?:-\s*\+?([0-9]{1,9}))?")
+#: More than Xen can be built for: where the host is not known, a range ends here.
 MAX_CPUS = 4096
 
 
-def cpu_set(text: str, place: str, host_cpus: int | None) -> set[int]:
+def cpu_set(text: str, place: str, host_cpus: int | None, nodes: Sequence[int] | None = None) -> set[int]:
     """Return the CPUs of a list; ``place`` begins the error message.
 
-    Like libxl's maps, which are whole bytes, the result is cut to a multiple of 8 not below ``host_cpus``.
+    Like libxl's maps, which are whole bytes, the result is cut to a multiple of 8 not below ``host_cpus``; ``nodes``
+    has the NUMA node of each CPU.
 
-    :raise UsageError: a bad list, NUMA nodes, or `all` on a host whose size is not given.
+    :raise UsageError: a bad list, or `all` or NUMA nodes on a host that is not given.
     """
     width = MAX_CPUS if host_cpus is None else (host_cpus + 7) // 8 * 8
     cpus: set[int] = set()
     for part in filter(None, text.split(",")):
         without = part.startswith("^")
         body = part[1:] if without else part
-        if body.startswith(("node:", "nodes:")):
-            raise UsageError(f"{place}: NUMA nodes in a CPU list are not supported by pyxl yet")
+        of_nodes = NODES.match(body)
+        if of_nodes:
+            body = body[of_nodes.end() :]
+            if nodes is None:
+                raise UsageError(f'{place}: "{part}" needs the NUMA nodes of the host', HINT)
         if body == "all" and not without:
             if host_cpus is None:
-                raise UsageError(f'{place}: "all" needs the number of CPUs of the host')
-            cpus.update(range(width))
-            continue
-        match = RANGE.fullmatch(body)
-        first = int(match.group(1)) if match else 0
-        last = int(match.group(2) or first) if match else 0
-        if match is None or not first <= last or last >= MAX_CPUS:
-            raise UsageError(f'{place}: "{part}" is no CPU number or range')
-        bits = range(first, min(last + 1, width))
+                raise UsageError(f'{place}: "all" needs the number of CPUs of the host', HINT)
+            bits: Iterable[int] = range(width)
+        else:
+            match = RANGE.fullmatch(body)
+            first = int(match.group(1)) if match else 0
+            last = int(match.group(2) or first) if match else 0
+            if match is None or not first <= last:
+                raise UsageError(f'{place}: "{part}" is no CPU number or range')
+            if of_nodes:
+                bits = [cpu for cpu, node in enumerate(nodes or ()) if first <= node <= last]
+            else:
+                bits = range(first, min(last + 1, width))
         if without:
             cpus.difference_update(bits)
         else:
@@ -56,9 +65,12 @@ def cpu_set(text: str, place: str, host_cpus: int | None) -> set[int]:
 
 
 def pin(
-    b_info: dict[str, Any], settings: Mapping[str, Setting], masks: Mapping[str, str], vcpus: int, host_cpus: int | None
-) -> None:
+    b_info: dict[str, Any], settings: Mapping[str, Setting], masks: Mapping[str, str], vcpus: int,
+    host_cpus: int | None, nodes: Sequence[int] | None,
+) -> None:  # fmt: skip
     """Put the affinities of `cpus`, `cpus_soft` and of the masks of xl.conf into ``b_info``.
+
+    ``vcpus`` is 0 where the config leaves their number open: the masks alone hold for such a guest.
 
     :raise UsageError: a bad CPU list, or no CPU left for a vcpu.
     """
@@ -70,13 +82,18 @@ def pin(
             lists = texts(setting)[:vcpus]
         else:
             lists = [setting.value] * vcpus
-        b_info[member] = [sorted(cpu_set(word, f'{word.place}: "{name}"', host_cpus)) for word in lists]
+        sets = [(word, cpu_set(word, f'{word.place}: "{name}"', host_cpus, nodes)) for word in lists]
+        for word, cpus in sets:
+            if not cpus and name == "cpus":
+                raise UsageError(f'{word.place}: "{name}": "{word}" leaves no CPU for a vcpu')
+        if sets:
+            b_info[member] = [sorted(cpus) for _, cpus in sets]
         # libxl places a guest on a NUMA node by itself unless someone has chosen already.
         if isinstance(setting.value, list) or name == "cpus_soft":
             b_info["numa_placement"] = "False"
     if masks:
-        sets = [cpu_set(mask, f'xl.conf: "{name}"', host_cpus) for name, mask in masks.items()]
-        hard = masked(b_info.get("vcpu_hard_affinity"), sets, vcpus, host_cpus)
+        allowed = [cpu_set(mask, f'xl.conf: "{name}"', host_cpus) for name, mask in masks.items()]
+        hard = masked(b_info.get("vcpu_hard_affinity"), allowed, vcpus or 1, host_cpus)
         if hard is not None:
             b_info["vcpu_hard_affinity"] = hard
 

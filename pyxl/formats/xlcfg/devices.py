@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg.values import UINT32_MAX, UINT64_MAX, c_number, defbool, plain_number
+from pyxl.formats.xlcfg.unknown import slip
+from pyxl.formats.xlcfg.values import INT32_MAX, UINT32_MAX, UINT64_MAX, c_number, defbool
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
 NIC_TYPES = {"vif": "vif", "ioemu": "vif_ioemu"}
@@ -21,48 +22,54 @@ NIC_STRINGS = {
     "bridge": "bridge", "gatewaydev": "gatewaydev", "netdev": "gatewaydev", "ip": "ip", "script": "script",
     "backend": "backend_domname", "vifname": "ifname", "model": "model",
 }  # fmt: skip
-MAC = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
+NIC_WORDS = frozenset(NIC_STRINGS) | {"type", "mac", "rate", "devid", "mtu", "trusted", "untrusted"}
+#: Any one character may stand between the octets.
+MAC = re.compile(r"\s*([0-9a-fA-F]{1,2})" + 5 * r"[^0-9a-fA-F]\s*([0-9a-fA-F]{1,2})" + r"\s*")
+#: How C's atoi reads: what follows the digits does not matter.
+LEADING_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})")
+#: xm told framebuffers apart so; xl looks at vnc= and sdl= alone.
+VFB_TYPES = ("type=vnc", "type=sdl")
 RATE = re.compile(r"([0-9]+)([GMK]?)([Bb])/s")
 INTERVAL = re.compile(r"([0-9]+)([mu]?)(s?)")
 RATE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 DEFAULT_INTERVAL_USEC = 50000
 
 
-def nic(spec: str, devid: int, defaults: Mapping[str, str], place: str) -> dict[str, Any]:
+def nic(
+    spec: str, devid: int, defaults: Mapping[str, str], place: str, warn: Callable[[str], None]
+) -> dict[str, Any]:
     """Return the libxl_device_nic of one `vif` string; ``defaults`` are members that it may replace.
 
-    :raise UsageError: an unknown key or a bad value; xl itself reports these and goes on.
+    ``warn`` gets what xl reports and then ignores: an unknown word or type.
+
+    :raise UsageError: a slip in a key, or a bad value; of a bad MAC xl takes what it can read.
     """
     result: dict[str, Any] = {"devid": devid, **defaults}
     for word in _words(spec):
         key, equals, value = word.partition("=")
         if not equals and key in ("trusted", "untrusted"):
             result["trusted"] = defbool(key == "trusted")
-        elif not equals:
-            raise _error("vif", spec, place, f'unknown word "{word}"')
-        elif key in NIC_STRINGS:
+        elif equals and key in NIC_STRINGS:
             result[NIC_STRINGS[key]] = value
-        elif key == "type":
-            if value not in NIC_TYPES:
-                raise _error("vif", spec, place, f'type is "vif" or "ioemu", not "{value}"')
+        elif equals and key == "type" and value in NIC_TYPES:
             result["nictype"] = NIC_TYPES[value]
-        elif key == "mac":
-            if not MAC.fullmatch(value):
+        elif equals and key == "mac":
+            if not (match := MAC.fullmatch(value)):
                 raise _error("vif", spec, place, f'mac is six numbers such as 00:16:3e:01:02:03, not "{value}"')
-            result["mac"] = ":".join(octet.rjust(2, "0").lower() for octet in value.split(":"))
-        elif key == "rate":
+            result["mac"] = ":".join(octet.rjust(2, "0").lower() for octet in match.groups())
+        elif equals and key == "rate":
             try:
                 result["rate_bytes_per_interval"], result["rate_interval_usecs"] = rate(value)
             except ValueError as error:
                 raise _error("vif", spec, place, str(error)) from None
-        elif key in ("devid", "mtu"):
-            if (value_number := plain_number(value)) is None:
+        elif equals and key in ("devid", "mtu"):
+            if (number := _leading_number(value)) is None:
                 raise _error("vif", spec, place, f'{key} is a number, not "{value}"')
-            result[key] = value_number
+            result[key] = number
         elif key in ("accel", "forwarddev") or key.startswith("colo_"):
             raise _error("vif", spec, place, f'"{key}" is not supported by pyxl yet')
         else:
-            raise _error("vif", spec, place, f'unknown key "{key}"')
+            _unknown("vif", spec, place, word, NIC_WORDS, warn)
     return result
 
 
@@ -98,33 +105,34 @@ def _interval(text: str, whole: str) -> int:
     return usec
 
 
-def vfb(spec: str, devid: int, place: str) -> dict[str, Any]:
-    """Return the libxl_device_vfb of one `vfb` string.
+def vfb(spec: str, devid: int, place: str, warn: Callable[[str], None]) -> dict[str, Any]:
+    """Return the libxl_device_vfb of one `vfb` string; ``warn`` gets what xl ignores, or takes for 0.
 
-    :raise UsageError: an unknown key or a bad value; xl ignores both.
+    :raise UsageError: a slip in a key.
     """
     vnc: dict[str, Any] = {}
     sdl: dict[str, Any] = {}
     result: dict[str, Any] = {"devid": devid, "vnc": vnc, "sdl": sdl}
-    booleans = {"vnc": (vnc, "enable"), "vncunused": (vnc, "findunused"),
-                "sdl": (sdl, "enable"), "opengl": (sdl, "opengl")}  # fmt: skip
+    numbers = {"vnc": (vnc, "enable"), "vncunused": (vnc, "findunused"), "vncdisplay": (vnc, "display"),
+               "sdl": (sdl, "enable"), "opengl": (sdl, "opengl")}  # fmt: skip
     strings = {"vnclisten": (vnc, "listen"), "vncpasswd": (vnc, "passwd"), "keymap": (result, "keymap"),
                "display": (sdl, "display"), "xauthority": (sdl, "xauthority")}  # fmt: skip
-    for word in _words(spec):
+    # Here, unlike in a vif, an empty word is one as well.
+    for word in [word.lstrip(" ") for word in spec.split(",") if word]:
         key, equals, value = word.partition("=")
-        if key in strings and equals:
+        if not equals:
+            warn(_said("vfb", spec, place, f'all from "{word}" on is ignored, as by xl'))
+            break
+        if key in strings:
             members, member = strings[key]
             members[member] = value
-        elif (key in booleans and equals) or (key == "vncdisplay" and equals):
-            if (value_number := plain_number(value)) is None:
-                raise _error("vfb", spec, place, f'{key} is a number, not "{value}"')
-            if key == "vncdisplay":
-                vnc["display"] = value_number
-            else:
-                members, member = booleans[key]
-                members[member] = defbool(value_number)
-        else:
-            raise _error("vfb", spec, place, f'unknown word "{word}"')
+        elif key in numbers:
+            if (number := _leading_number(value)) is None:
+                warn(_said("vfb", spec, place, f'{key} is a number; "{value}" is 0, as in xl'))
+            members, member = numbers[key]
+            members[member] = (number or 0) if key == "vncdisplay" else defbool(number)
+        elif word not in VFB_TYPES:
+            _unknown("vfb", spec, place, word, {*strings, *numbers}, warn)
     return result
 
 
@@ -133,5 +141,24 @@ def _words(spec: str) -> list[str]:
     return [word.lstrip(" ") for word in spec.split(",") if word.lstrip(" ")]
 
 
+def _leading_number(text: str) -> int | None:
+    match = LEADING_NUMBER.match(text)
+    value = int(match.group(1)) if match else None
+    return None if value is None or abs(value) > INT32_MAX else value
+
+
+def _unknown(
+    device: str, spec: str, place: str, word: str, known: Collection[str], warn: Callable[[str], None]
+) -> None:
+    key = word.partition("=")[0]
+    if near := slip(key, known):
+        raise _error(device, spec, place, f'unknown key "{key}" (did you mean "{near}"?)')
+    warn(_said(device, spec, place, f'"{word}" is ignored, as by xl'))
+
+
+def _said(device: str, spec: str, place: str, what: str) -> str:
+    return f'{place}: {device} "{spec}": {what}'
+
+
 def _error(device: str, spec: str, place: str, what: str) -> UsageError:
-    return UsageError(f'{place}: {device} "{spec}": {what}')
+    return UsageError(_said(device, spec, place, what))

@@ -12,7 +12,7 @@ from pyxl.errors import UsageError
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     Value: TypeAlias = "Word | list[Value]"
@@ -26,8 +26,16 @@ TOKEN = re.compile(
     |(?P<name>[a-z][._0-9a-z]*)
     |(?P<number>[0-9][0-9a-fx]*)
     |(?P<string>'(?:[^'\\\n\0]|\\[^\n\0])*'|"(?:[^"\\\n\0]|\\[^\n\0])*")
-    |(?P<mark>\+=|[][,=;])""",
+    |(?P<mark>\+=|[][,=;])
+    |(?P<bad>['"][^\n]*|.)""",
     re.VERBOSE,
+)
+#: What only a config of xm has, which was a Python program.
+PYTHON = re.compile(
+    r"""^(?:(?:import|from|def|if|for|while|print|try|exec|class|with|else|elif|return)\b(?![ \t]*\+?=)
+    |[ \t]*\w+[ \t]*=[^#'"\n]*(?:\b(?:os|sys)\.|\b(?:str|int|range)\()
+    |[ \t]*\w+[ \t]*=[ \t]*(?:'[^'\n]*'|"[^"\n]*")[ \t]*[%+][ \t]*[\w('"])""",
+    re.MULTILINE | re.VERBOSE,
 )
 ESCAPE = re.compile(r"\\(.)")
 ESCAPES = {
@@ -67,8 +75,8 @@ class Setting:
 
     @property
     def place(self) -> str:
-        """`FILE:LINE`, or `command line`."""
-        return place(self.source, self.line)
+        """`FILE:LINE:COLUMN`, or `command line`."""
+        return place(self.source, self.line, self.column)
 
     def __repr__(self) -> str:
         return f"<{self.place}: {self.name} {'+=' if self.added else '='} {self.value!r}>"
@@ -84,34 +92,71 @@ class Token:
         self.column = column
 
 
-def place(source: str, line: int, column: int = 0) -> str:
-    """Return `SOURCE:LINE` or, with a column, `SOURCE:LINE:COLUMN`; the command line has neither."""
-    if source == COMMAND_LINE:
-        return source
-    return f"{source}:{line}:{column}" if column else f"{source}:{line}"
+def place(source: str, line: int, column: int) -> str:
+    """Return `SOURCE:LINE:COLUMN`; the command line has no lines."""
+    return source if source == COMMAND_LINE else f"{source}:{line}:{column}"
 
 
-def read(chunks: Iterable[tuple[str, str]]) -> dict[str, Setting]:
+def _raise(error: UsageError) -> None:
+    raise error
+
+
+def read(
+    chunks: Iterable[tuple[str, str]], failed: Callable[[UsageError], None] = _raise
+) -> dict[str, Setting]:
     """Return the settings of all (source name, text) chunks by name: a later one replaces, `+=` appends.
 
-    :raise UsageError: a syntax error, or `+=` between a list and a string.
+    ``failed`` gets each error: a syntax error, or `+=` between a list and a string; the reading goes on after it.
+
+    :raise UsageError: a text is a Python program; or from ``failed``, which by default raises what it gets.
     """
     result: dict[str, Setting] = {}
     for source, text in chunks:
-        for setting in settings(source, text):
+        for setting in settings(source, text, failed):
             earlier = result.pop(setting.name, None)
             if setting.added and earlier is not None:
-                setting.value = _joined(earlier, setting)
+                try:
+                    setting.value = _joined(earlier, setting)
+                except UsageError as error:
+                    failed(error)
+                    setting = earlier
             result[setting.name] = setting
     return result
 
 
-def settings(source: str, text: str) -> list[Setting]:
-    """Return the settings in the order of the text; ``source`` names it in errors.
+def settings(source: str, text: str, failed: Callable[[UsageError], None] = _raise) -> list[Setting]:
+    """Return the settings in the order of the text; ``source`` names it in errors, which go to ``failed``.
 
-    :raise UsageError: a syntax error, as `FILE:LINE:COLUMN: what`.
+    :raise UsageError: the text is a Python program; or from ``failed``.
     """
-    return _Parser(source, _tokens(source, text)).settings()
+
+    def failed_here(error: UsageError) -> None:
+        if match := PYTHON.search(text):
+            line = text.count("\n", 0, match.start()) + 1
+            raise UsageError(
+                f"{place(source, line, 1)}: this is a Python program, as xm took them",
+                "xl.cfg has only `name = value`: write down what the program would have made.",
+            )
+        failed(error)
+
+    return _Parser(source, _tokens(text), failed_here).settings()
+
+
+def drop(settings: dict[str, Setting], place: str) -> str:
+    """Take out the setting, or the item of a list, that stands at ``place``, and return its option's name.
+
+    Return an empty string where nothing stands there.
+    """
+    for name, setting in settings.items():
+        if place in (setting.place, getattr(setting.value, "place", "")) and setting.source != COMMAND_LINE:
+            del settings[name]
+            return name
+        for item in setting.value if isinstance(setting.value, list) else ():
+            if isinstance(item, Word) and item.place == place != COMMAND_LINE:
+                assert isinstance(setting.value, list)
+                setting.value = [other for other in setting.value if other is not item]
+                return name
+    return ""
 
 
 def _joined(earlier: Setting, later: Setting) -> Value:
@@ -122,16 +167,13 @@ def _joined(earlier: Setting, later: Setting) -> Value:
     raise UsageError(f'{later.place}: "{later.name}": a list and a string cannot be added')
 
 
-def _tokens(source: str, text: str) -> list[Token]:
+def _tokens(text: str) -> list[Token]:
     tokens = []
     line, line_start, at = 1, 0, 0
     while at < len(text):
         match = TOKEN.match(text, at)
-        column = at - line_start + 1
-        if match is None:
-            raise UsageError(f"{place(source, line, column)}: {_unexpected(text, at)}")
-        kind = match.lastgroup
-        assert kind is not None
+        assert match is not None and match.lastgroup is not None
+        kind, column = match.lastgroup, at - line_start + 1
         at = match.end()
         if kind != "skip":
             tokens.append(Token(kind, match.group(), line, column))
@@ -141,13 +183,12 @@ def _tokens(source: str, text: str) -> list[Token]:
     return tokens
 
 
-def _unexpected(text: str, at: int) -> str:
-    character = text[at]
+def _unexpected(character: str, following: str) -> str:
     if character in "'\"":
         return "this string does not end on its line"
     if character == "\r":
         return "carriage return: the file has DOS line ends"
-    if character == "-" and text[at + 1 : at + 2].isdigit():
+    if character == "-" and following[:1].isdigit():
         return "a negative number must stand in quotes"
     if character.isascii() and character.isupper():
         return f"unexpected {character!r}: names have no capital letters, and strings stand in quotes"
@@ -157,9 +198,10 @@ def _unexpected(text: str, at: int) -> str:
 class _Parser:
     """Recursive descent over the tokens of one text."""
 
-    def __init__(self, source: str, tokens: Sequence[Token]) -> None:
+    def __init__(self, source: str, tokens: Sequence[Token], failed: Callable[[UsageError], None]) -> None:
         self._source = source
         self._tokens = tokens
+        self._failed = failed
         self._at = 0
 
     def settings(self) -> list[Setting]:
@@ -167,26 +209,42 @@ class _Parser:
         while True:
             while self._peek().kind == "newline" or self._peek().text == ";":
                 self._at += 1
-            name = self._take()
-            if name.kind == "end":
+            if self._peek().kind == "end":
                 return result
-            if name.kind != "name":
-                raise self._error(name, "expected the name of an option")
-            operator = self._take()
-            if operator.text not in ("=", "+="):
-                raise self._error(operator, f'expected "=" after "{name.text}"')
-            value = self._value(0)
-            end = self._peek()
-            if end.kind not in ("newline", "end") and end.text != ";":
-                raise self._error(end, f'expected the end of the line after the value of "{name.text}"')
-            result.append(Setting(name.text, value, self._source, name.line, name.column, operator.text == "+="))
+            try:
+                result.append(self._setting())
+            except UsageError as error:
+                self._failed(error)
+                self._skip_to_a_setting()
+
+    def _setting(self) -> Setting:
+        name = self._take()
+        if name.kind != "name":
+            raise self._error(name, "expected the name of an option")
+        operator = self._take()
+        if operator.text not in ("=", "+="):
+            raise self._error(operator, f'expected "=" after "{name.text}"')
+        value = self._value(0)
+        end = self._peek()
+        if end.kind not in ("newline", "end") and end.text != ";":
+            raise self._error(end, f'expected the end of the line after the value of "{name.text}"')
+        return Setting(name.text, value, self._source, name.line, name.column, operator.text == "+=")
+
+    def _skip_to_a_setting(self) -> None:
+        """Go on after an error: the rest of a broken list has lines of its own, which are no errors more."""
+        while self._peek().kind != "end":
+            first, second = self._tokens[self._at], self._tokens[self._at + 1]
+            starts = not self._at or self._tokens[self._at - 1].kind == "newline"
+            if starts and first.kind == "name" and second.text in ("=", "+="):
+                return
+            self._at += 1
 
     def _value(self, depth: int) -> Value:
         token = self._take()
         if token.kind == "number":
-            return Word(token.text, place(self._source, token.line))
+            return Word(token.text, place(self._source, token.line, token.column))
         if token.kind == "string":
-            return Word(self._unquoted(token), place(self._source, token.line))
+            return Word(self._unquoted(token), place(self._source, token.line, token.column))
         if token.text == "[":
             if depth == MAX_DEPTH:
                 raise self._error(token, f"lists are nested more than {MAX_DEPTH} deep")
@@ -236,5 +294,8 @@ class _Parser:
             self._at += 1
 
     def _error(self, token: Token, what: str) -> UsageError:
+        where = place(self._source, token.line, token.column)
+        if token.kind == "bad":
+            return UsageError(f"{where}: {_unexpected(token.text[0], self._tokens[self._at].text)}")
         seen = {"end": "the end of the text", "newline": "the end of the line"}.get(token.kind, token.text)
-        return UsageError(f"{place(self._source, token.line, token.column)}: {what}, not {seen}")
+        return UsageError(f"{where}: {what}, not {seen}")

@@ -170,7 +170,7 @@ MODULES = {
 }  # fmt: skip
 
 #: Options of xl 4.18 and later: libxl 4.17 has no member to hold what they say.
-UNSUPPORTED = frozenset(
+NEWER = frozenset(
     "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user hvm_pirq llc_colors"
     " nr_spis smbios sve trap_unmapped_accesses virtio xen_platform_pci_bar_uc xenstore_feature_mask"
     " xenstore_quota".split()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import devices, disk, options, values
+from pyxl.formats.xlcfg import devices, disk, options, unknown, values
 from pyxl.formats.xlcfg.cpus import pin
-from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, read
+from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, drop, read
 from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
+from pyxl.formats.xlcfg.report import Ignored, Report
 from pyxl.formats.xlcfg.values import INT32_MAX, c_number, defbool
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["parse", "parse_xl_conf", "COMMAND_LINE"]
+__all__ = ["parse", "examine", "parse_xl_conf", "COMMAND_LINE"]
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Xen's own limit is far above any host; a typing error should not fill memory here.
@@ -43,16 +44,47 @@ def parse(
     *,
     new_uuid: Callable[[], str] | None = None,
     warn: Callable[[str], None] | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Return the libxl_domain_config of (source name, text) chunks, ready for json.dumps.
 
-    ``defaults`` is what parse_xl_conf returns; its key ``host_cpus``, set by the caller, makes `cpus="all"` known.
-    ``new_uuid`` makes a uuid for a guest without one; ``warn`` gets a line for each option that xl ignores as well.
-    Errors name the chunk; the chunk of arguments is called COMMAND_LINE.
+    ``defaults`` is what parse_xl_conf returns; its keys ``host_cpus``, a number, and ``host_nodes``, the NUMA node of
+    each CPU, set by the caller, make `cpus="all"` and `cpus="nodes:0"` known.  ``new_uuid`` makes a uuid for a guest
+    without one; ``warn`` gets a text for each thing that xl ignores as well, which ``strict`` makes an error.
+    Texts begin with the chunk's name, line and column; the chunk of arguments is called COMMAND_LINE.
 
-    :raise UsageError: the text, an option or a value is wrong, unknown, or not supported; the line names it.
+    :raise UsageError: options or values are wrong, or not supported: all of them, each with its line and a mark.
     """
-    return _Config(chunks, defaults or {}, new_uuid, warn).domain()
+    document, report = examine(chunks, defaults, new_uuid=new_uuid, strict=strict)
+    report.close(warn)
+    return document
+
+
+def examine(
+    chunks: Sequence[tuple[str, str]],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    new_uuid: Callable[[], str] | None = None,
+    strict: bool = False,
+) -> tuple[dict[str, Any], Report]:
+    """Return what parse does, and all that is wrong with it; the config is of no use where there are errors.
+
+    :raise UsageError: a text is a Python program.
+    """
+    report = Report(chunks, strict)
+    settings = read(chunks, report.error)
+    source = chunks[0][0] if chunks else COMMAND_LINE
+    document: dict[str, Any] = {}
+    while not document:
+        try:
+            document = _Config(source, settings, defaults or {}, new_uuid, report.warn).domain()
+        except UsageError as error:
+            # The next error is found by reading again without what is wrong.
+            report.error(error)
+            dropped = drop(settings, report.place(str(error)))
+            if not dropped or (dropped in ("type", "builder") and not isinstance(error, Ignored)):
+                break
+    return document, report
 
 
 def parse_xl_conf(text: str, source: str = "/etc/xen/xl.conf") -> dict[str, Any]:
@@ -86,13 +118,14 @@ class _Config:
 
     def __init__(
         self,
-        chunks: Sequence[tuple[str, str]],
+        source: str,
+        settings: dict[str, Setting],
         defaults: Mapping[str, Any],
         new_uuid: Callable[[], str] | None,
-        warn: Callable[[str], None] | None,
+        warn: Callable[[str], None],
     ) -> None:
-        self._source = chunks[0][0] if chunks else COMMAND_LINE
-        self._settings = read(chunks)
+        self._source = source
+        self._settings = settings
         self._defaults = defaults
         self._new_uuid = new_uuid
         self._warn = warn
@@ -101,7 +134,7 @@ class _Config:
         self._tree: dict[str, Any] = {"c_info": self._c_info, "b_info": self._b_info}
 
     def domain(self) -> dict[str, Any]:
-        self._refuse_others()
+        self._others()
         self._guest = self._type()
         self._c_info["type"] = self._guest
         self._own: dict[str, Any] = self._b_info.setdefault(f"type.{self._guest}", {})
@@ -128,27 +161,32 @@ class _Config:
         return self._settings.get(name)
 
     def _say(self, setting: Setting, what: str) -> None:
-        if self._warn:
-            self._warn(f'{setting.place}: "{setting.name}" is ignored: {what}')
+        self._warn(f'{setting.place}: "{setting.name}" is ignored: {what}')
 
-    def _refuse_others(self) -> None:
+    def _others(self) -> None:
         for name, setting in self._settings.items():
             if name in options.IGNORED:
                 self._say(setting, options.IGNORED[name])
-            if name in options.UNSUPPORTED:
-                raise UsageError(f'{setting.place}: "{name}" is not supported by pyxl yet')
-            if name not in options.SUPPORTED:
-                from difflib import get_close_matches
+            elif name in options.NEWER:
+                self._say(setting, "an option of a later Xen")
+            elif name not in options.SUPPORTED:
+                self._unknown(name, setting)
 
-                near = get_close_matches(name, sorted(options.SUPPORTED), 1, 0.7)
-                hint = f' (did you mean "{near[0]}"?)' if near else ""
-                raise UsageError(f'{setting.place}: unknown option "{name}"{hint}')
+    def _unknown(self, name: str, setting: Setting) -> None:
+        if (today := unknown.LEFT_OVER.get(name)) is not None:
+            self._say(setting, f"today it is {today}" if today else "nothing does this any more")
+        elif near := unknown.slip(name, options.SUPPORTED | options.NEWER):
+            raise UsageError(f'{setting.place}: unknown option "{name}" (did you mean "{near}"?)')
+        else:
+            self._say(setting, "xl has no such option")
 
     def _type(self) -> str:
         guest = None
         if setting := self._get("type"):
             guest = values.mapped(setting, {HVM: HVM, PV: PV, PVH: PVH})
         if setting := self._get("builder"):
+            if setting.value == "linux":
+                raise UsageError(f'{setting.value.place}: "builder" has no "linux" today', 'Write type = "pv".')
             built = values.mapped(setting, {"hvm": HVM, "generic": PV})
             if guest not in (None, built):
                 raise UsageError(f'{setting.place}: "builder" and "type" contradict each other')
@@ -182,10 +220,11 @@ class _Config:
         b_info = self._b_info
         vcpus = maxvcpus = 0
         if setting := self._get("vcpus"):
-            vcpus = maxvcpus = values.number(setting, 1, MAX_VCPUS)
-            b_info["avail_vcpus"] = list(range(vcpus))
+            vcpus = maxvcpus = values.number(setting, 0, MAX_VCPUS)
+            if vcpus:
+                b_info["avail_vcpus"] = list(range(vcpus))
         if setting := self._get("maxvcpus"):
-            maxvcpus = values.number(setting, 1, MAX_VCPUS)
+            maxvcpus = values.number(setting, 0, MAX_VCPUS)
             if maxvcpus < vcpus:
                 raise UsageError(f'{setting.place}: "maxvcpus" {maxvcpus} is less than "vcpus" {vcpus}')
         if nodes := self._get("vnuma"):
@@ -201,7 +240,10 @@ class _Config:
             b_info["max_vcpus"] = maxvcpus
         masks = ("vm.cpumask", "vm.pv.cpumask" if self._guest == PV else "vm.hvm.cpumask")
         given = {name: self._defaults[name] for name in masks if name in self._defaults}
-        pin(b_info, self._settings, given, maxvcpus or 1, self._defaults.get("host_cpus"))
+        for name in ("cpus", "cpus_soft"):
+            if not maxvcpus and (setting := self._get(name)):
+                self._say(setting, 'xl pins no vcpus without "vcpus"')
+        pin(b_info, self._settings, given, maxvcpus, self._defaults.get("host_cpus"), self._defaults.get("host_nodes"))
 
     def _xl_defaults(self) -> None:
         defaults = self._defaults
@@ -211,7 +253,7 @@ class _Config:
             self._b_info["blkdev_start"] = defaults["blkdev_start"]
         for name in GRANT_LIMITS:
             if setting := self._get(name):
-                self._b_info[name] = values.number(setting, 0, INT32_MAX)
+                self._b_info[name] = values.exact_number(setting, 0, INT32_MAX)
             elif name in defaults:
                 self._b_info[name] = defaults[name]
 
@@ -231,25 +273,30 @@ class _Config:
                 if other:
                     self._say(other, '"cmdline" is given')
         elif root or extra:
-            words = ([f"root={values.text(root)}"] if root else []) + ([values.text(extra)] if extra else [])
-            b_info["cmdline"] = " ".join(words)
+            halves = ([f"root={values.text(root)}"] if root else []) + ([values.text(extra)] if extra else [])
+            b_info["cmdline"] = " ".join(halves)
         if setting := self._get("bootloader_args"):
-            value = setting.value
-            b_info["bootloader_args"] = values.texts(setting) if isinstance(value, list) else value.split()
+            if isinstance(setting.value, list):
+                b_info["bootloader_args"] = values.texts(setting)
+            elif words := values.text(setting).split():
+                b_info["bootloader_args"] = words
+            else:
+                raise values.wrong(setting, "arguments")
         if setting := self._get("timer_mode"):
+            b_info["timer_mode"] = values.numbered(setting, options.TIMER_MODES)
             if self._guest == PV:
                 raise UsageError(f'{setting.place}: "timer_mode" is not for PV guests')
-            b_info["timer_mode"] = values.numbered(setting, options.TIMER_MODES)
         if setting := self._get("device_model_version"):
             b_info["device_model_version"] = values.mapped(setting, options.DEVICE_MODELS)
         if (setting := self._get("vmtrace_buf_kb")) and (size := values.number(setting, 0, INT32_MAX)):
             b_info["vmtrace_buf_kb"] = size
         if self._guest != HVM:
             if setting := self._get("firmware"):
+                grub = values.mapped(setting, options.PV_FIRMWARE)
                 if "kernel" in b_info:
                     raise UsageError(f'{setting.place}: "kernel" and "firmware" are given: a guest has one of the two')
-                b_info["kernel"] = values.mapped(setting, options.PV_FIRMWARE)
-            if not b_info.get("kernel") and not b_info.get("bootloader"):
+                b_info["kernel"] = grub
+            if "kernel" not in b_info and "bootloader" not in b_info:
                 raise UsageError(
                     f'{self._source}: a {self._guest.upper()} guest needs "kernel" or "bootloader"',
                     'For a fully virtualised guest, say type = "hvm".',
@@ -266,6 +313,8 @@ class _Config:
         if setting := self._get("mmio_hole"):
             own["mmio_hole_memkb"] = values.number(setting, MMIO_HOLE.start, MMIO_HOLE.stop - 1) * 1024
         if setting := self._get("mca_caps"):
+            if not isinstance(setting.value, list):
+                raise values.wrong(setting, "a list of strings")
             for capability in values.texts(setting):
                 if capability not in options.MCA_CAPS:
                     known = ", ".join(options.MCA_CAPS)
@@ -286,7 +335,7 @@ class _Config:
                 if isinstance(setting.value, list):
                     own[f"{name}_list"] = values.texts(setting)
                 else:
-                    own[name] = setting.value
+                    own[name] = values.text(setting)
         if setting := self._get("gfx_passthru"):
             as_number = c_number(values.text(setting)) is not None
             if not as_number:
@@ -295,6 +344,8 @@ class _Config:
 
     def _firmware(self, setting: Setting) -> None:
         text = values.text(setting)
+        if not text:
+            raise values.wrong(setting, "a name or a file")
         if text.lower() in ("rombios", "seabios", "ovmf"):
             self._own["bios"] = text.lower()
         elif "uefi".startswith(text):  # xl compares no more than there is
@@ -330,11 +381,12 @@ class _Config:
         if setting := self._get("vif"):
             nic_defaults = {NIC_DEFAULTS[name]: self._defaults[name] for name in NIC_DEFAULTS if name in self._defaults}
             specs = enumerate(values.texts(setting))
-            tree["nics"] = [devices.nic(spec, devid, nic_defaults, spec.place) for devid, spec in specs]
+            tree["nics"] = [devices.nic(spec, devid, nic_defaults, spec.place, self._warn) for devid, spec in specs]
         top_level = tree.pop("vfb", {})  # where the table put a PV guest's vnc options
         vfbs = []
         if setting := self._get("vfb"):
-            vfbs = [devices.vfb(spec, devid, spec.place) for devid, spec in enumerate(values.texts(setting))]
+            specs = enumerate(values.texts(setting))
+            vfbs = [devices.vfb(spec, devid, spec.place, self._warn) for devid, spec in specs]
         if self._guest == PV and not vfbs and top_level.get("vnc", {}).get("enable") == "True":
             vfbs = [{"devid": 0, **top_level}]
         if vfbs:
@@ -349,7 +401,7 @@ class _Config:
             from importlib import import_module
         for module in modules:
             import_module(f"pyxl.formats.xlcfg.{module}").add(self._tree, self._settings, self._warn)
-        if self._warn and not options.OLDER.isdisjoint(self._settings):
+        if not options.OLDER.isdisjoint(self._settings):
             from pyxl.formats.xlcfg.deprecated import remarks
 
             for setting, what in remarks(self._settings, self._guest):

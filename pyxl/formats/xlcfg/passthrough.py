@@ -36,7 +36,7 @@ ALL_FUNCTIONS, ONE_FUNCTION = UINT32_MAX, 1
 IOMEM = re.compile(rf"({HEX}),({HEX})(?:@({HEX}))?")
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None] | None) -> None:
+def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
     """Put the hardware that ``settings`` name into the config ``tree``.
 
     :raise UsageError: a bad specification.
@@ -63,14 +63,14 @@ def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[s
             build[option] = [read(Spec(option, spec, warn)) for spec in specs]
 
 
-def _is_strategy(setting: Setting, warn: Callable[[str], None] | None) -> bool:
+def _is_strategy(setting: Setting, warn: Callable[[str], None]) -> bool:
     """Return whether `rdm` asks for the strategy "host" in the one form that xl 4.17 heeds."""
     words = text(setting).split(",")
     heeded = "strategy=host" in words and all(
         word == "strategy=host" or (word.startswith("policy=") and word[7:].lower() not in (*POLICIES, OPEN_POLICY))
         for word in words
     )
-    if warn and words != ["strategy=host"]:
+    if words != ["strategy=host"]:
         ignored = "is ignored but for its strategy" if heeded else "is ignored"
         warn(f'{setting.place}: "rdm" {ignored}: xl heeds "strategy=host" alone; each device has its own rdm_policy=')
     return heeded

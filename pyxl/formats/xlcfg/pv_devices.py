@@ -80,7 +80,7 @@ TOUCH = ("multi_touch_width", "multi_touch_height", "multi_touch_num_contacts")
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None] | None) -> None:
+def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
     """Put the devices of ``settings`` into the config ``tree``.
 
     :raise UsageError: an unknown key, a bad value, or one that is missing.

@@ -1,6 +1,6 @@
 """What a setting of xl.cfg must be (a number, a string, a list, a name) and the error when it is not.
 
-Follows libxlutil 4.17, which reads numbers as C's strtol with base 0; xl goes on where this raises.
+Follows libxlutil 4.17, which reads numbers as C's strtol with base 0; xl goes on where this raises Ignored.
 Does not know which option wants what: options.py has the kind of each.
 """
 
@@ -11,6 +11,7 @@ import re
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.lexer import Setting, Word
 from pyxl.formats.xlcfg.options import BOOL, CHOICE, INT, MIB, NUMBERED, TEXT, TEXTS, UINT
+from pyxl.formats.xlcfg.report import Ignored
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -48,44 +49,69 @@ def defbool(value: object) -> str:
 
 
 def wrong(setting: Setting, wanted: str) -> UsageError:
-    """Return the error `FILE:LINE: "name" wants this, not "that"`."""
-    seen = "a list" if isinstance(setting.value, list) else f'"{setting.value}"'
-    return UsageError(f'{setting.place}: "{setting.name}" wants {wanted}, not {seen}')
+    """Return the error `PLACE: "name" wants this, not "that"`."""
+    return UsageError(_wants(setting, wanted))
+
+
+def _wants(setting: Setting, wanted: str) -> str:
+    if isinstance(setting.value, list):
+        return f'{setting.place}: "{setting.name}" wants {wanted}, not a list'
+    return f'{setting.value.place}: "{setting.name}" wants {wanted}, not "{setting.value}"'
 
 
 def text(setting: Setting) -> Word:
     """Return a string.
 
-    :raise UsageError: a list.
+    :raise Ignored: a list.
+    :raise UsageError: a string that is not UTF-8.
     """
     if isinstance(setting.value, list):
-        raise wrong(setting, "a string")
-    return setting.value
+        raise Ignored(_wants(setting, "a string"))
+    return _readable(setting, setting.value)
+
+
+def _readable(setting: Setting, word: Word) -> Word:
+    if not word.isascii() and any("\udc80" <= letter <= "\udcff" for letter in word):
+        raise UsageError(f'{word.place}: "{setting.name}" is not UTF-8: libxl could not read the config again')
+    return word
 
 
 def number(setting: Setting, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
     """Return a number from ``low`` to ``high``.
 
-    :raise UsageError: no number, out of range, or made with `+=`.
+    :raise Ignored: no number, or made with `+=`.
+    :raise UsageError: out of range.
     """
     value = None if isinstance(setting.value, list) else c_number(setting.value)
     if value is None:
-        raise wrong(setting, "a number")
+        raise Ignored(_wants(setting, "a number"))
     if setting.added:
-        raise UsageError(f'{setting.place}: "{setting.name}" is a number: += cannot add to it')
+        raise Ignored(f'{setting.place}: "{setting.name}" is a number: += cannot add to it')
     if not low <= value <= high:
         raise wrong(setting, f"a number from {low} to {high}")
     return value
 
 
+def exact_number(setting: Setting, low: int, high: int) -> int:
+    """Return a number from ``low`` to ``high``, for one of the options that xl does not ignore when it is none.
+
+    :raise UsageError: no number, or out of range.
+    """
+    try:
+        return number(setting, low, high)
+    except Ignored as error:
+        raise UsageError(str(error)) from None
+
+
 def texts(setting: Setting) -> list[Word]:
     """Return a list of strings.
 
-    :raise UsageError: a string, or a list within the list.
+    :raise Ignored: a string.
+    :raise UsageError: a list within the list, or a string that is not UTF-8.
     """
     if not isinstance(setting.value, list):
-        raise wrong(setting, "a list")
-    words = [item for item in setting.value if isinstance(item, Word)]
+        raise Ignored(_wants(setting, "a list"))
+    words = [_readable(setting, item) for item in setting.value if isinstance(item, Word)]
     if len(words) < len(setting.value):
         raise UsageError(f'{setting.place}: "{setting.name}" wants a list of strings, not of lists')
     return words
@@ -139,6 +165,8 @@ def converted(setting: Setting, kind: str, names: Sequence[str]) -> object:
     if kind == TEXT:
         return text(setting)
     if kind == TEXTS:
+        if not isinstance(setting.value, list):
+            raise wrong(setting, "a list")
         return texts(setting)
     if kind == CHOICE:
         return choice(setting, names)

@@ -31,7 +31,7 @@ def add(
     setting: Setting,
     maxvcpus: int,
     host: Mapping[str, Any],
-    warn: Callable[[str], None] | None,
+    warn: Callable[[str], None],
 ) -> int:
     """Put the nodes into the b_info ``build``, its memory too, and return how many vcpus they have; 0 for no nodes.
 
@@ -40,8 +40,7 @@ def add(
     :raise UsageError: a bad specification, or one that contradicts ``maxvcpus`` or `maxmem`.
     """
     if not isinstance(setting.value, list):
-        if warn:
-            warn(f'{setting.place}: "vnuma" is ignored: it is a list, such as {EXAMPLE}')
+        warn(f'{setting.place}: "vnuma" is ignored: it is a list, such as {EXAMPLE}')
         return 0
     if len(setting.value) > MAX_NODES:
         raise UsageError(f'{setting.place}: "vnuma" has {len(setting.value)} nodes: there are {MAX_NODES} at most')
@@ -87,7 +86,7 @@ def _node(specs: Iterable[Spec], nodes: int, host: Mapping[str, Any]) -> tuple[d
         key, value = (part.strip(" \t\n\v\f\r") for part in parts[:2])
         if key == "pnode":
             node["pnode"] = _number(spec, key, value) & UINT32_MAX
-            if node["pnode"] >= host.get("host_nodes", UINT32_MAX):
+            if node["pnode"] > max(host.get("host_nodes", (UINT32_MAX,))):
                 raise spec.error(f"the host has no node {node['pnode']}")
         elif key == "size":
             node["memkb"] = _number(spec, key, value) << 10

@@ -33,15 +33,14 @@ FORMATS = (
 EXAMPLE = '[["card,short-name=card", "pcm,name=dev1", "stream,unique-id=0,type=p"]]'
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None] | None) -> None:
+def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
     """Put the sound cards of `vsnd` into the config ``tree``.
 
     :raise UsageError: an unknown word, or a bad value.
     """
     setting = settings["vsnd"]
     if not isinstance(setting.value, list):
-        if warn:
-            warn(f'{setting.place}: "vsnd" is ignored: it is a list, such as {EXAMPLE}')
+        warn(f'{setting.place}: "vsnd" is ignored: it is a list, such as {EXAMPLE}')
         return
     cards: list[dict[str, Any]] = []
     for item in setting.value:

@@ -20,7 +20,7 @@ from tests.formats.xlcfg.test_parse import HVM, PV, PVH
 FILES = sorted((Path(__file__).parent / "golden").glob("*.jsonl"))
 BASES = {"hvm": HVM, "pv": PV + 'type = "pv"\n', "pvh": PVH}
 #: As on the host where the lines were recorded.
-HOST = {"host_cpus": 8, "host_nodes": 4}
+HOST = {"host_cpus": 8, "host_nodes": [0, 0, 1, 1, 2, 2, 3, 3]}
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:

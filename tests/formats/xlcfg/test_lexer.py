@@ -69,8 +69,8 @@ BAD = [
     ("a=['x',,]", "f:1:8: expected a string, a number or a list, not ,"),
     ("a=['x';]", 'f:1:7: expected "," or "]" in a list, not ;'),
     ("a=1]", 'f:1:4: expected the end of the line after the value of "a", not ]'),
-    ("a='x'\n\na+=['y']", 'f:3: "a": a list and a string cannot be added'),
-    ("a=['x']\na+='y'", 'f:2: "a": a list and a string cannot be added'),
+    ("a='x'\n\na+=['y']", 'f:3:1: "a": a list and a string cannot be added'),
+    ("a=['x']\na+='y'", 'f:2:1: "a": a list and a string cannot be added'),
     ("a=" + "[" * (MAX_DEPTH + 1), f"f:1:{3 + MAX_DEPTH}: lists are nested more than {MAX_DEPTH} deep, not ["),
 ]
 
@@ -89,7 +89,7 @@ def test_arguments_follow_the_file_and_replace_or_add() -> None:
     assert {name: setting.place for name, setting in result.items()} == {
         "memory": "command line",
         "disk": "command line",
-        "name": "f:3",
+        "name": "f:3:1",
     }
 
 
@@ -105,11 +105,11 @@ def test_a_list_does_not_go_on_in_the_next_chunk() -> None:
 
 def test_settings_know_where_they_stand() -> None:
     first, second = settings("f", "\n  a = [\n 'x',\n 'y' ]; b += 3\n")
-    assert (first.line, first.column, first.added, first.place) == (2, 3, False, "f:2")
+    assert (first.line, first.column, first.added, first.place) == (2, 3, False, "f:2:3")
     assert isinstance(first.value, list)
-    assert [word.place for word in first.value if isinstance(word, str)] == ["f:3", "f:4"]
+    assert [word.place for word in first.value if isinstance(word, str)] == ["f:3:2", "f:4:2"]
     assert (second.line, second.column, second.added) == (4, 9, True)
-    assert repr(second) == "<f:4: b += '3'>"
+    assert repr(second) == "<f:4:9: b += '3'>"
 
 
 ESCAPED = {"\\": "\\\\", "\n": "\\n", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\r": "\\r", "\t": "\\t", "\v": "\\v"}

@@ -72,7 +72,8 @@ def test_a_string_keeps_its_quotes_and_line_ends() -> None:
     [
         {}, {"c_info": [], "b_info": {}}, {"c_info": {"name": "x", "type": "hvm"}, "b_info": {"type.hvm": 5}},
         {"c_info": {"name": "x", "type": "warp"}, "b_info": {}}, config(max_vcpus=10**9), config(avail_vcpus=7),
-        config(vcpu_hard_affinity=[[10**9]]), config(vcpu_hard_affinity=["a"]), {**config(), "disks": [{"vdev": "a,b=c"}]},
+        config(avail_vcpus=[0], vcpu_hard_affinity=[[10**9]]),
+        config(avail_vcpus=[0], vcpu_hard_affinity=["a"]), {**config(), "disks": [{"vdev": "a,b=c"}]},
         {**config(), "disks": 5}, {**config(), "pcidevs": [{"domain": "x"}]}, {**config(), "usbctrls": 5},
         {**config(), "channels": [[]]}, config(cpuid={"cpuid": [{"leaf": "x"}], "msr": []}), config(cpuid=7),
         config(vnuma_nodes=[{"vcpus": 5}]), config(ioports=[{"first": "x"}]), {**config(), "nics": [{"rate_interval_usecs": 1}]},

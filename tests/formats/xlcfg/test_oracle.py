@@ -1,0 +1,90 @@
+"""The parser against Debian's own xl: what both accept is equal member by member, what xl refuses pyxl refuses.
+
+What differs on purpose is in the table of pyxl/formats/xlcfg/README.md.  `python -m tests.oracle` compares more.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyxl.errors import UsageError
+from pyxl.formats.xlcfg import parse, writer
+from tests.oracle import normalise, xl
+from tests.oracle.compare import HOST, difference, pyxl, unexplained
+from tests.oracle.on_purpose import ROWS, reason
+from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES, files
+
+README = Path(parse.__file__).parent / "README.md"
+GUEST = 'name="x"\ntype="hvm"\nuuid="6b1d9b2e-0000-4000-8000-000000000001"\n'
+#: Configs with options that pyxl does not support yet: the list shrinks to nothing.
+ON_PURPOSE = {"slip-in-vcpus": "a slip in a name", "windows-gpu": "`usbdev` without `type=`"}
+
+
+def test_the_oracle_tells_right_from_wrong() -> None:
+    good = xl(GUEST + "memory=64")
+    assert isinstance(good, dict)
+    assert good["b_info"]["target_memkb"] == 65536
+    assert normalise(good | {"unknown": 1}) == good
+    assert "f:4: config parsing error" in str(xl(GUEST + "memory="))
+    with pytest.raises(ValueError, match="libxl"):
+        normalise({"c_info": {"type": "none"}})
+
+
+def test_the_comparison_sees_what_differs() -> None:
+    assert difference(GUEST + "memory=64") is None
+    assert difference(GUEST + "memory=") is None
+    slip = difference(GUEST + "vcpus=2; vcpuz=4")
+    assert str(slip).startswith("pyxl refuses: f:4:10: ")
+    assert reason("", str(slip)) == "a slip in a name"
+    assert reason("", "/b_info/max_vcpus: pyxl 1, xl 2") is None
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_example_is_equal(file: Path) -> None:
+    assert isinstance(pyxl(file.read_bytes()), dict)
+    assert difference(file.read_bytes()) is None
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_config_as_people_publish_them(file: Path) -> None:
+    what = difference(file.read_bytes())
+    assert (reason(file.read_bytes(), what) if what else None) == ON_PURPOSE.get(file.stem), what
+
+
+def test_what_is_written_again_makes_the_same_guest() -> None:
+    written = 0
+    for text in files():
+        try:
+            document = parse.parse([("f", text.decode(errors="surrogateescape"))], HOST)
+        except UsageError:
+            continue
+        again = parse.parse([("again", writer.text(document))])
+        assert same(again) == same(document)
+        written += 1
+    assert written >= 50
+
+
+def same(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a config as libxl understands it, without what is new each time."""
+    document["b_info"].get("type.hvm", {}).pop("ms_vm_genid", None)
+    return normalise(document)
+
+
+def test_there_are_sixty_and_xl_takes_most() -> None:
+    assert len(CONFIGS) >= 60
+    assert sum(isinstance(xl(file.read_bytes()), dict) for file in CONFIGS) >= 60
+
+
+@pytest.mark.parametrize("name", [name for name in SUITES if name != "files"])
+def test_suite_is_equal(name: str) -> None:
+    seen: Counter[str] = Counter()
+    wrong = [(text, what) for text in SUITES[name]() if (what := unexplained(text, seen))]
+    assert wrong == []
+    assert seen["equal"] > seen.total() * 0.9
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_differs_on_purpose_is_in_the_readme(row: str) -> None:
+    assert f"\n| {row} |" in README.read_text()

@@ -1,0 +1,65 @@
+"""The judge of the parser: Debian's xl 4.17 and its libxl, run natively, without Xen and without the lab."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from tests.oracle.install import LIBRARIES, ROOT, installed
+
+#: Seconds, a thousand times what it takes: some texts (`cpus="0--3"`) it reads for ever.
+TIMEOUT = 5
+#: What the stub says that this host has.
+HOST_NODES = [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def xl(text: bytes | str) -> dict[str, Any] | str:
+    """Return the JSON that `xl create -n` prints for a config, or its messages where it refuses."""
+    folder = installed()
+    with NamedTemporaryFile(suffix=".cfg") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+        file.flush()
+        program = folder / "usr/lib/xen-4.17/bin/xl"
+        command = [str(program), "create", "-n", file.name]
+        try:
+            done = subprocess.run(command, capture_output=True, env=_environment(), timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return "xl does not end"
+    said = done.stderr.decode(errors="replace").replace(file.name, "f")
+    if done.returncode:
+        return said or f"exit status {done.returncode}"
+    document: dict[str, Any] = json.loads(done.stdout.decode(errors="replace"))
+    return document
+
+
+def normalise(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a config as libxl understands it: without members that are unknown, of a wrong type, or as by default.
+
+    :raise ValueError: libxl does not take it.
+    """
+    process = _normaliser()
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps(document) + "\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline())
+    if isinstance(answer, str):
+        raise ValueError(answer)
+    assert isinstance(answer, dict)
+    return answer
+
+
+@cache
+def _environment() -> dict[str, str]:
+    folder = installed()
+    return os.environ | {"LD_PRELOAD": str(folder / "stub.so"), "LD_LIBRARY_PATH": str(folder / LIBRARIES)}
+
+
+@cache
+def _normaliser() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.oracle.normaliser"], cwd=ROOT, env=_environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip

@@ -1,0 +1,23 @@
+"""A process of its own that reads a config a line and writes it as libxl understands it; runs below the stub."""
+
+import json
+import sys
+
+from pyxl.errors import XenError
+from pyxl.xen import lib
+from pyxl.xen.light import Libxl
+
+
+def main() -> None:
+    lib.xen_version = lambda: (4, 17)
+    with Libxl("/dev/null") as libxl:
+        for line in sys.stdin:
+            try:
+                answer = json.loads(libxl.normalise(line))
+            except (XenError, ValueError) as error:
+                answer = str(error)
+            print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

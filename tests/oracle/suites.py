@@ -1,0 +1,37 @@
+"""The comparisons: how many configs of each kind `make check` has, and how many there are in all."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from tests.oracle import cases
+
+ROOT = Path(__file__).parents[2]
+#: Written in the manner of what people publish.
+CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.cfg"))
+EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
+#: `make check` has every so many of the options' values: a number that is prime to what they repeat after.
+SLICE = 7
+SPECIFICATIONS, ALL_SPECIFICATIONS = 1200, 20000
+MUTATIONS, ALL_MUTATIONS = 800, 5000
+
+
+def files(whole: bool = False) -> Iterator[bytes]:
+    yield from (file.read_bytes() for file in (*CONFIGS, *EXAMPLES))
+
+
+def options(whole: bool = False) -> Iterator[bytes | str]:
+    yield from islice(cases.each_option(), 0, None, 1 if whole else SLICE)
+
+
+def specifications(whole: bool = False) -> Iterator[bytes | str]:
+    yield from islice(cases.random_specifications(Random(1)), ALL_SPECIFICATIONS if whole else SPECIFICATIONS)
+
+
+def mutations(whole: bool = False) -> Iterator[bytes | str]:
+    texts = [file.read_bytes() for file in (*CONFIGS, *EXAMPLES)]
+    yield from islice(cases.mutations(Random(1), texts), ALL_MUTATIONS if whole else MUTATIONS)
+
+
+SUITES = {"files": files, "options": options, "specifications": specifications, "mutations": mutations}
