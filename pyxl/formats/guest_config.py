@@ -107,6 +107,11 @@ class GuestConfig:
         ]
         return pci + [f"USB {d.get('ctrl', 0)}.{d.get('port', 0)}" for d in self._devices("usbdevs")]
 
+    def late_controllers(self) -> list[str]:
+        """Return the USB controllers that libxl adds to a device model once that runs."""
+        late = [each for each in self._devices("usbctrls") if each.get("type", "auto") in ("auto", "devicemodel")]
+        return [f"usbctrl {each.get('devid', 0)}" for each in late] if self.type == "hvm" else []
+
     @property
     def has_vnuma(self) -> bool:
         """Whether the guest has a NUMA topology of its own."""

@@ -59,6 +59,18 @@ def nothing_passed_through(config: GuestConfig) -> None:
         )
 
 
+def nothing_added_late(config: GuestConfig) -> None:
+    """Refuse a guest whose device model has devices that it has not at its start: a restored one refuses their state.
+
+    :raise PyxlError: which devices.
+    """
+    if late := config.late_controllers():
+        raise PyxlError(
+            f"no restore can give the guest back what libxl adds to a device model that runs: {', '.join(late)}",
+            "Detach it first: `xl usbctrl-detach`; `usb = 1` in a config gives a controller that a checkpoint keeps.",
+        )
+
+
 def keeps_topology(config: GuestConfig) -> None:
     """Refuse a guest with vNUMA: no stream carries its topology, and libxl does not save such a guest at all.
 

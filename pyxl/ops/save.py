@@ -27,7 +27,13 @@ from pyxl.model.report import Report
 from pyxl.ops.force import unless_forced
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.lookup import name_of
-from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, keeps_topology, nothing_passed_through
+from pyxl.ops.preflight_save import (
+    can_be_saved,
+    device_model_can_save,
+    keeps_topology,
+    nothing_added_late,
+    nothing_passed_through,
+)  # fmt: skip
 from pyxl.ops.preflight_target import can_be_written
 from pyxl.ops.saved_guest import SavedGuest
 from pyxl.ops.settle import hold
@@ -99,6 +105,7 @@ def save(
         device_model_can_save(device_model)
         living = _config_of(xen, store, domain)
         nothing_passed_through(living)
+        nothing_added_late(living)
         for passed_over in unless_forced(lambda: keeps_topology(living), order.force):
             report.remark(passed_over)
         guest = SavedGuest(xen, store, device_model, domid, living)

@@ -9,7 +9,13 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import ShutdownReason
 from pyxl.ops import suspend
-from pyxl.ops.preflight_save import can_be_saved, device_model_can_save, keeps_topology, nothing_passed_through
+from pyxl.ops.preflight_save import (
+    can_be_saved,
+    device_model_can_save,
+    keeps_topology,
+    nothing_added_late,
+    nothing_passed_through,
+)  # fmt: skip
 from tests.fakes.host import CONFIG, FakeDeviceModel, FakeStore, FakeXen, running, web1
 
 REQUEST = paths.control_shutdown(7)
@@ -119,3 +125,20 @@ def test_a_device_model_that_does_not_answer() -> None:
     with pytest.raises(DeviceModelError, match="query-migrate: timed out") as caught:
         device_model_can_save(model)
     assert "kill -CONT" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("guest", "controller", "refused"),
+    [
+        ("hvm", {"type": "devicemodel", "devid": 1}, True), ("hvm", {"devid": 1}, True),
+        ("hvm", {"type": "qusb", "devid": 1}, False), ("pv", {"devid": 1}, False),
+    ],
+)  # fmt: skip
+def test_a_controller_that_the_device_model_gets_late(guest: str, controller: dict[str, object], refused: bool) -> None:
+    document = {**CONFIG, "c_info": {**CONFIG["c_info"], "type": guest}, "usbctrls": [controller]}  # type: ignore[dict-item]
+    config = GuestConfig(json.dumps(document), "test")
+    if not refused:
+        nothing_added_late(config)
+        return
+    with pytest.raises(PyxlError, match=r"no restore can give the guest back .*: usbctrl 1$"):
+        nothing_added_late(config)

@@ -8,7 +8,7 @@ ROWS = {
     "a number out of range": r"pyxl refuses: .*wants a number from",
     "a MAC that is not six octets": r"pyxl refuses: .*mac is six numbers",
     "the beginning of a name": r'pyxl refuses: .*"(type|builder)" wants one of|"firmware" wants a name or a file',
-    "an empty `name`": r'name=""\n+pyxl refuses: .*the guest has no "name"',
+    "an empty `name`": r"name=[\"']{2}\n+pyxl refuses: .*the guest has no \"name\"",
     "`^-3` in a list of CPUs": r'pyxl refuses: .*"\^-[0-9]+" is no CPU number',
     "a list within a list": r"pyxl refuses: .*wants a list of strings, not of lists",
     "a string that is not UTF-8": r"pyxl refuses: .*is not UTF-8",
@@ -22,8 +22,10 @@ ROWS = {
     "`ioports` from a higher port to a lower one": r"pyxl refuses: .*ioports .*ports are hexadecimal",
     "`vdispl` with a connector whose size does not begin with a number": r"pyxl refuses: .*vdispl .*a connector is",
     "`vnuma`: `vcpus=` that is no number or range; more distances than nodes": r"pyxl refuses: .*vnuma .*(vcpus|distances)",
-    "`firmware` of a PV or PVH guest that begins like `pvgrub32` or `pvgrub64`":
-        r'pyxl refuses: .*"firmware" wants one of pvgrub32, pvgrub64',
+    "`firmware` of a PV or PVH guest that begins like `pvgrub32` or `pvgrub64`": (
+        r'pyxl refuses: .*"firmware" wants one of pvgrub32, pvgrub64'
+    ),
+    "words of COLO in a `vif` or `disk`": r'pyxl refuses: .*"(forwarddev|[a-z-]*colo[a-z-]*|(active|hidden)-disk)" is not sup',
 }
 
 

@@ -65,6 +65,12 @@ def test_a_device_that_cannot_be_saved(host: Dom0) -> None:
     assert "preflight: the device model cannot save its state: " in said and "nvme" in said
 
 
+def test_a_device_that_the_device_model_gets_late(host: Dom0) -> None:
+    """Stock xl saves the guest, destroys it, and cannot restore it: qemu refuses the controller's state."""
+    said = refused_to_save(host, "late", 'usbctrl = ["type=devicemodel,version=2,ports=6"]')
+    assert "preflight: no restore can give the guest back" in said and "usbctrl 0" in said and "`usb = 1`" in said
+
+
 def test_a_topology_that_would_be_lost(host: Dom0) -> None:
     """Stock xl refuses it, too, when the guest is suspended already."""
     said = refused_to_save(host, "numa", 'vnuma = [["pnode=0", "size=128", "vcpus=0", "vdistances=10"]]')

@@ -1,0 +1,42 @@
+"""Devices and settings of xl.cfg beyond disks and networks: the guest has them, and after a restore it has them again."""
+
+from tests.xen.conftest import PLACE, Dom0
+
+FILE = f"{PLACE}/checkpoint"
+#: What a sandbox's config has; the last three say nothing to libxl.
+SETTINGS = """
+name = "devices"
+cpuid = "host,htt=0,aesni=0"
+usbdevice = ["tablet"]
+usb = 1
+channel = ["name=org.example.channel,connection=socket,path=/run/xen/example.sock"]
+vnc = 1
+vkb_device = 1
+viridian = ["base", "time_ref_count"]
+device_model_args = ["-smbios", "type=1,serial=lab-0001"]
+rdm = "strategy=host,policy=relaxed"
+parallel = "none"
+vncconsole = 1
+"""
+
+
+def test_what_a_sandbox_s_config_has_survives_a_checkpoint(dom0: Dom0) -> None:
+    dom0.put("/root/more.cfg", SETTINGS.encode())
+    dom0.run("(grep -v '^name\\|^vnc' /etc/xen/lab/plain.cfg; cat /root/more.cfg) > /root/devices.cfg")
+    said = dom0.pyxl("create /root/devices.cfg").stderr
+    assert '"parallel" is ignored' in said and '"vncconsole" is ignored' in said
+    before = dom0.first_tick("devices")
+    config = dom0.pyxl("config show --json devices").stdout
+    arguments = "tr '\\0' '\\n' < /proc/$(xenstore-read /local/domain/$(xl domid devices)/image/device-model-pid)/cmdline"
+    emulated = f"{arguments} | grep -E 'serial=lab|tablet' | sort"
+    devices = dom0.run(emulated).stdout
+    assert "serial=lab-0001" in devices and "tablet" in devices
+    dom0.pyxl(f"save devices {FILE}")
+    dom0.pyxl(f"restore {FILE}")
+    after = dom0.tick("devices")
+    assert before.hash == after.hash and before.counter < after.counter
+    assert dom0.run(emulated).stdout == devices
+    dom0.run("test -S /run/xen/example.sock")
+    assert dom0.pyxl("config show --json devices").stdout == config
+    assert dom0.pyxl(f"config diff devices {FILE}").stdout == ""
+    dom0.run("xl destroy devices")
