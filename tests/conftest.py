@@ -11,8 +11,8 @@ BUDGET = {
     "tests/xen": 4.0,
     "tests/xen/dm": 7.0,
     "tests/xen/faults": 6.0,
-    "tests/xen/files": 2.5,
-    "tests/xen/guests": 9.5,
+    "tests/xen/files": 2.0,
+    "tests/xen/guests": 10.5,
     "tests/xen/host": 9.0,
 }
 REST, REST_MINUTES = "without a lab", 2.0
