@@ -2,6 +2,7 @@
 
 import random
 
+from pyxl.errors import LabLost
 from tests.xen.faults.runner import Faults
 from tests.xen.faults.table import Fault
 
@@ -56,7 +57,11 @@ def deaths(faults: Faults, count: int) -> int:
         busy = number % 2
         if busy:
             faults.dom0.run("(timeout 60 sh -c 'while :; do :; done' > /dev/null 2>&1 & timeout 60 yes > /dev/null 2>&1 &)")
-        verdict = faults.run(fault, "xl")
+        try:
+            verdict = faults.run(fault, "xl")
+        except LabLost:
+            faults.dom0.start_over()
+            continue
         if busy:
             faults.dom0.run("pkill -x timeout || true")
         struck += verdict.counts
