@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from pyxl import __version__
-from pyxl.cli.words import printable, tell
+from pyxl.cli.words import printable_lines, tell
 from pyxl.errors import PyxlError
 
 # Command name -> (its module, its line in `pyxl --help`).  A module is imported only when its command runs: in a
@@ -87,5 +87,5 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise
         # It may quote a config or checkpoint that somebody else made.
         text = f"pyxl: {error}" + (f"\n{error.hint}".replace("\n", "\n      ") if error.hint else "")
-        tell("\n".join(map(printable, text.split("\n"))))
+        tell(printable_lines(text))
         return error.exit_status

@@ -8,7 +8,7 @@ import click
 
 from pyxl.cli import wiring
 from pyxl.cli.diff_text import member
-from pyxl.cli.words import printable
+from pyxl.cli.words import printable, printable_lines
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 
@@ -44,7 +44,7 @@ def check(files: tuple[Path, ...], as_json: bool, cpus: int | None, nodes: int |
         for each in found:
             for kind in ("errors", "warnings"):
                 for message in each[kind]:
-                    click.echo("\n".join(map(printable, f"{kind[:-1]}: {message['text']}".split("\n"))))
+                    click.echo(printable_lines(f"{kind[:-1]}: {message['text']}"))
             if each["status"] == STATUS[CLEAN]:
                 click.echo(printable(f"{each['file']}: clean"))
     worst = {each["status"] for each in found}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from pyxl import interrupt
-from pyxl.cli.words import printable, tell
+from pyxl.cli.words import printable_lines, tell
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
@@ -138,7 +138,7 @@ def parse_config(
 
 
 def _warn(text: str) -> None:
-    tell("\n".join(map(printable, f"pyxl: {text}".split("\n"))))
+    tell(printable_lines(f"pyxl: {text}"))
 
 
 def control_device_model(config: GuestConfig, how: str | None) -> None:

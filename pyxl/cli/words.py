@@ -15,6 +15,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def printable_lines(text: str) -> str:
+    """Return a text of several lines that somebody else made, each as ``printable`` has it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def size(count: float) -> str:
     """Return a number of bytes for a person: "545 MiB"."""
     for unit in ("B", "KiB", "MiB", "GiB"):
