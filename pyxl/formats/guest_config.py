@@ -155,6 +155,16 @@ class GuestConfig:
         self._build["max_memkb"] = max(most, self.target_kb)
         return True
 
+    def fit_memory(self, kb: int) -> tuple[int, int, int] | None:
+        """Give the guest ``kb`` KiB where it would get less, and return what it has, was to have and gets, in MiB.
+
+        A config that leaves its memory open stays as it is.
+        """
+        wanted = self.target_kb
+        if not wanted or not self.give_memory(kb):
+            return None
+        return round(kb / 1024), round(wanted / 1024), round(self.target_kb / 1024)
+
     def place(self, pool: str, pins: list[list[int]]) -> None:
         """Have the guest run in the cpupool ``pool`` (empty: the host's own), each vcpu on its CPUs in ``pins``."""
         for part, key, value in ((self._created, "pool_name", pool), (self._build, "vcpu_hard_affinity", pins)):

@@ -33,9 +33,8 @@ def _fit_memory(config: GuestConfig, source: Source | None, report: Report) -> N
         return
     from pyxl.checkpoint.pages import memory_kb  # of a file alone
 
-    saved = memory_kb(source, target + MAXMEM_SLACK_KB)
-    if config.give_memory(saved):
-        has, wanted, given = (round(kb / 1024) for kb in (saved, target, config.target_kb))
+    if fitted := config.fit_memory(memory_kb(source, target + MAXMEM_SLACK_KB)):
+        has, wanted, given = fitted
         report.remark(f"the checkpoint has {has} MiB, by its config {wanted} MiB: the guest gets {given} MiB")
 
 

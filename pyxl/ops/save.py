@@ -173,11 +173,10 @@ def _fit_memory(config: GuestConfig, memory_kb: int, report: Report) -> int:
     A guest that was told to shrink (`xl mem-set`), and has not, has more than its target: libxl would build less.  One
     that is populated on demand has all of it in its stream, as libxc reads every page.
     """
-    target = config.target_kb
-    if target and config.give_memory(memory_kb):
-        has, wanted, given = (round(kb / 1024) for kb in (memory_kb, target, config.target_kb))
+    if fitted := config.fit_memory(memory_kb):
+        has, wanted, given = fitted
         report.remark(f"the guest has {has} MiB, by its config {wanted} MiB: the file gives it {given} MiB")
-    return config.target_kb + MAXMEM_SLACK_KB if target else 0
+    return config.target_kb + MAXMEM_SLACK_KB if config.target_kb else 0
 
 
 def _config_of(xen: Hypervisor, store: Store, domain: DomainInfo) -> GuestConfig:
