@@ -14,6 +14,7 @@ STDLIB_FORBIDDEN = {
     "files": {"click", "pyxs", "ctypes", "socket"},
     "dm": {"click", "pyxs", "ctypes"},
     "checkpoint": {"click", "pyxs", "ctypes"},
+    "memory": {"click", "pyxs", "dataclasses", "enum", "pathlib", "contextlib", "threading"},
     "cli": {"struct", "ctypes", "pyxs"},
     "helper": {"click", "pyxs", "rich", "typing", "dataclasses", "enum", "pathlib", "subprocess", "logging", "json"},
 }
@@ -25,16 +26,17 @@ MAY_IMPORT = {
     "formats": {"errors", "model"},
     "xen": {"errors", "model"},
     "checkpoint": {"errors", "interrupt", "model", "formats"},
+    "memory": {"errors", "formats", "xen", "checkpoint"},
     "dm": {"errors", "model", "xen"},
     "ops": {"errors", "interrupt", "model", "formats", "xen", "checkpoint", "dm"},
     "files": {"errors", "interrupt", "model", "formats", "checkpoint"},
     "cli": {"errors", "interrupt", "model", "formats", "ops", "files", "lab"},
     "lab": {"errors"},
-    "helper": {"errors", "formats", "xen", "checkpoint"},
+    "helper": {"errors", "formats", "xen", "checkpoint", "memory"},
 }
 HELPER_MODULES = {
     "pyxl.errors", "pyxl.formats.helper_messages", "pyxl.xen.lib", "pyxl.xen.guest", "pyxl.xen",
-    "pyxl.checkpoint.descriptors", "pyxl.checkpoint.inflow", "pyxl.formats.legacy",
+    "pyxl.memory", "pyxl.checkpoint.descriptors", "pyxl.checkpoint.inflow", "pyxl.formats.legacy",
 }  # fmt: skip
 WIRING = Path("pyxl/cli/wiring.py")
 

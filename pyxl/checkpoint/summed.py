@@ -1,6 +1,7 @@
 """A checkpoint that is written while its blocks are summed: a file by a second reader, a pipe as it passes.
 
-Both kinds have the same methods: the writer need not know which it has.  The save-helper writes to ``fd``; ``write``
+Both kinds have the same methods: the writer need not know which it has, but that only a file ``is_new`` (has nothing
+where it is not written to).  The save-helper writes to ``fd``; ``write``
 appends at the same place while it does not.  Does not know what is written.
 """
 
@@ -32,6 +33,7 @@ class SummedFile:
 
     def __init__(self, file: NewFile) -> None:
         self.fd = file.fd
+        self.is_new = True
         self._file = file
         self._reader = BlockReader(file.fd)
         self._sums: list[int] = []
@@ -81,6 +83,7 @@ class SummedPipe:
 
     def __init__(self, file: NewFile) -> None:
         self._from_writer, self.fd = pipe()
+        self.is_new = False
         # A descriptor of its own, so that nothing else gets the number during a copy.
         self._target = os.dup(file.fd)
         self._sums = RunningSums()

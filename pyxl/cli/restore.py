@@ -9,6 +9,7 @@ from pyxl.cli import progress, wiring
 from pyxl.cli.words import size
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.engine import ENGINES
 from pyxl.ops.checkpoint import Checkpoint, open_checkpoint
 from pyxl.ops.restore import restore
 from pyxl.ops.trust import admit
@@ -22,12 +23,13 @@ from pyxl.ops.trust import admit
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
 @click.option("--force", is_flag=True, help="Restore even where processor or CONFIG do not fit the guest.")
 @wiring.dm_control_option
+@wiring.engine_option
 @progress.option
 @click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
 @click.pass_obj
 def restore_command(
     verbose: bool, paused: bool, no_monitor: bool, foreground: bool, skip_device_state: bool, dump: bool,
-    force: bool, dm_control: str | None, mode: str, files: tuple[Path, ...],
+    force: bool, dm_control: str | None, engine: str, mode: str, files: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
@@ -57,7 +59,8 @@ def restore_command(
         with progress.shown(mode, log) as report:
             done = restore(
                 host.xen, host.store, wiring.open_dm, checkpoint, config, report,
-                replaced=replaced, paused=paused, force=force, start_monitor=monitor,
+                replaced=replaced, paused=paused, force=force, engine=ENGINES[engine],
+                start_monitor=monitor,
             )  # fmt: skip
         how = f"{size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'

@@ -7,6 +7,7 @@ import click
 from pyxl.cli import progress, wiring
 from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import size
+from pyxl.model.engine import ENGINES
 from pyxl.model.phases import After
 from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import SaveOrder, save
@@ -17,14 +18,15 @@ from pyxl.ops.save import SaveOrder, save
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
+@wiring.engine_option
 @progress.option
 @click.argument("domain")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def save_command(
-    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, mode: str, domain: str, file: Path,
-    config: Path | None,
+    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, engine: str, mode: str, domain: str,
+    file: Path, config: Path | None,
 ) -> None:  # fmt: skip
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
@@ -36,7 +38,7 @@ def save_command(
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config, nodes=host.xen.cpu_nodes()) if config else None
-        order = SaveOrder(found, target_of(file), after, override, keep_domid, force)
+        order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine])
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name_of(host.store, found.domid))
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)

@@ -17,6 +17,7 @@ from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
+from pyxl.model.engine import ENGINES
 from pyxl.model.ports import DeviceModel
 from pyxl.model.ports import Store as StorePort
 from pyxl.ops import programs, xl_conf
@@ -33,6 +34,10 @@ OPEN_FILES = 256
 dm_control_option = click.option(
     "--dm-control", type=click.Choice(["qmp", "xenstore"]),
     help="How the device model is driven; xenstore puts pyxl-qemu-dm in front of qemu.",
+)  # fmt: skip
+
+engine_option = click.option(
+    "--engine", type=click.Choice(list(ENGINES)), default="direct", help="What moves the guest's memory.",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from pyxl.errors import Bug, HelperError
 from pyxl.formats import helper_messages as messages
+from pyxl.model.engine import LIBXC
 from pyxl.ops import programs
 
 #: Answers one request; an exception is answered with ``REFUSED`` and ends the save.
@@ -29,9 +30,12 @@ _POLL_SECONDS = 0.25
 
 
 class SaveHelper:
-    """A running save-helper that streams ``domid`` to ``fd``; its with block ends it, whatever it is doing."""
+    """A running save-helper that streams ``domid`` to ``fd``; its with block ends it, whatever it is doing.
 
-    def __init__(self, fd: int, domid: int, log: Callable[[str], None]) -> None:
+    ``engine`` is pyxl.model.engine's, with words for what it is to do.
+    """
+
+    def __init__(self, fd: int, domid: int, log: Callable[[str], None], engine: str = LIBXC) -> None:
         self._log = log
         self._said: list[str] = []
         to_child, self._replies = os.pipe()
@@ -45,7 +49,10 @@ class SaveHelper:
             (os.POSIX_SPAWN_DUP2, fd, fd),  # onto itself: inherited, while all others are closed
         ]
         # In a process group of its own a Ctrl-C does not reach it: only ``close`` cancels it.
-        environment = {**os.environ, "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_PARENT": str(os.getpid())}
+        environment = {
+            **os.environ, "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_PARENT": str(os.getpid()),
+            "PYXL_SAVE_HELPER_ENGINE": engine,
+        }  # fmt: skip
         self.pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
         os.close(to_child)
         os.close(from_child)

@@ -5,12 +5,14 @@ Everything that can be checked before a domain is built is checked then.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
 from pyxl.errors import XenError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
+from pyxl.model.engine import DIRECT, LIBXC
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -50,12 +52,13 @@ class Restored(NamedTuple):
 def restore(
     xen: Hypervisor, store: Store, open_dm: OpenDm, checkpoint: Checkpoint, config: GuestConfig, report: Report,
     *, replaced: GuestConfig | None = None, paused: bool = False, force: bool = False,
-    start_monitor: Callable[[int], None] | None = None,
+    engine: str = DIRECT, start_monitor: Callable[[int], None] | None = None,
 ) -> Restored:  # fmt: skip
     """Build a domain from a checkpoint, check that all that was read is what was saved, and let it go on.
 
     ``replaced`` is the checkpoint's own config, where ``config`` is another; ``start_monitor`` is called with the domid
-    before the guest runs; ``force`` passes over the checks of the processor and of a config that does not fit.
+    before the guest runs; ``force`` passes over the checks of the processor and of a config that does not fit;
+    ``engine`` moves the memory of a file, libxc always that of a pipe.
 
     :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
@@ -79,7 +82,8 @@ def restore(
             helper = programs.find(programs.SAVE_HELPER)
             stream.start()
             config_json = config.to_json()
-            building = Building(xen, undo, config.uuid, lambda: xen.restore(config_json, stream.fd, helper), stream.cut)
+            restored = partial(xen.restore, config_json, stream.fd, helper, engine if checkpoint.source else LIBXC)
+            building = Building(xen, undo, config.uuid, restored, stream.cut)
             try:
                 domid = building.result(lambda: report.progress(stream.passed(), stream.size), report.interval)
             except XenError:

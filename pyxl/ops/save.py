@@ -21,6 +21,7 @@ from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
+from pyxl.model.engine import DIRECT, SPARSE
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -47,7 +48,8 @@ class SaveOrder(NamedTuple):
     """What to save and how.
 
     ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
-    file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks for room and vNUMA.
+    file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks for room and vNUMA;
+    ``engine`` moves the memory.
     """
 
     domain: DomainInfo
@@ -56,6 +58,7 @@ class SaveOrder(NamedTuple):
     config: GuestConfig | None = None
     keep_domid: bool = False
     force: bool = False
+    engine: str = DIRECT
 
     @property
     def path(self) -> Path | None:
@@ -118,7 +121,8 @@ def save(
             file = NewFile(order.target)
             stream = summed(file)
             undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
-            helper = SaveHelper(stream.fd, domid, report.log)
+            engine = f"{order.engine} {SPARSE}" if order.engine and stream.is_new else order.engine
+            helper = SaveHelper(stream.fd, domid, report.log, engine)
             undo.by(Owed.HELPER, helper.close)
         undo.note(helper=helper.pid)
 

@@ -10,7 +10,7 @@ from pyxl.xen import lib
 #: XEN_SYSCTL_get_cpu_policy's index of the most that a PV or HVM guest may have.
 _PV_MAX, _HVM_MAX = 2, 3
 #: xen_cpuid_leaf_t and xen_msr_entry_t, as a stream's records hold them.
-_LEAF_BYTES, _MSR_BYTES = 24, 16
+LEAF_BYTES, MSR_BYTES = 24, 16
 _HARD_AFFINITY = 1
 
 
@@ -21,33 +21,44 @@ class _CpuTopology(ctypes.Structure):
 
 
 def max_policy(handle: int, hvm: bool) -> tuple[bytes, bytes]:
-    """Return CPUID leaves and MSRs, each laid out as in the record of a stream; ``handle`` is libxenctrl's.
+    """Return the most that a guest may have of this host's processor, as ``policy_of`` does."""
+    return _policy(handle, "xc_cpu_policy_get_system", _HVM_MAX if hvm else _PV_MAX)
+
+
+def policy_of(handle: int, domid: int) -> tuple[bytes, bytes]:
+    """Return a domain's CPUID leaves and MSRs, each laid out as in the record of a stream.
+
+    ``handle`` is libxenctrl's.
 
     :raise XenError: Xen or its library refuses.
     """
+    return _policy(handle, "xc_cpu_policy_get_domain", domid)
+
+
+def _policy(handle: int, getter: str, whose: int) -> tuple[bytes, bytes]:
     library = lib.load("xenguest")
     pointer, count = ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32)
     init = lib.declare(library, pointer, "xc_cpu_policy_init")
     destroy = lib.declare(library, None, "xc_cpu_policy_destroy", pointer)
     get_size = lib.declare(library, ctypes.c_int, "xc_cpu_policy_get_size", pointer, count, count)
-    get_system = lib.declare(library, ctypes.c_int, "xc_cpu_policy_get_system", pointer, ctypes.c_uint, pointer)
+    get = lib.declare(library, ctypes.c_int, getter, pointer, ctypes.c_uint32, pointer)
     serialise = lib.declare(
         library, ctypes.c_int, "xc_cpu_policy_serialise", pointer, pointer, pointer, count, pointer, count
     )
     leaves, msrs = ctypes.c_uint32(), ctypes.c_uint32()
     lib.check(get_size(handle, ctypes.byref(leaves), ctypes.byref(msrs)), "xc_cpu_policy_get_size")
-    leaf_buffer = ctypes.create_string_buffer(leaves.value * _LEAF_BYTES)
-    msr_buffer = ctypes.create_string_buffer(msrs.value * _MSR_BYTES)
+    leaf_buffer = ctypes.create_string_buffer(leaves.value * LEAF_BYTES)
+    msr_buffer = ctypes.create_string_buffer(msrs.value * MSR_BYTES)
     policy = init()
     if not policy:
         raise lib.failed("xc_cpu_policy_init")
     try:
-        lib.check(get_system(handle, _HVM_MAX if hvm else _PV_MAX, policy), "xc_cpu_policy_get_system")
+        lib.check(get(handle, whose, policy), getter)
         done = serialise(handle, policy, leaf_buffer, ctypes.byref(leaves), msr_buffer, ctypes.byref(msrs))
         lib.check(done, "xc_cpu_policy_serialise")
     finally:
         destroy(policy)
-    return leaf_buffer.raw[: leaves.value * _LEAF_BYTES], msr_buffer.raw[: msrs.value * _MSR_BYTES]
+    return leaf_buffer.raw[: leaves.value * LEAF_BYTES], msr_buffer.raw[: msrs.value * MSR_BYTES]
 
 
 def pins(handle: int, domid: int, vcpus: int) -> list[list[int]]:

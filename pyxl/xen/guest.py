@@ -47,8 +47,12 @@ class Logger(ctypes.Structure):
     _fields_ = (("vmessage", lib.VMESSAGE), ("progress", lib.PROGRESS), ("destroy", ctypes.c_void_p))
 
 
+#: xen_domctl_getdomaininfo, of which only the flags are looked at here.
+_INFO_BYTES, _INFO_FLAGS, _HVM = 112, 4, 2
+
+
 class GuestLibrary:
-    """libxenguest with an open handle; ``logger`` must outlive it.
+    """libxenguest with ``handle``, libxenctrl's; ``logger`` must outlive it.
 
     :raise XenError: the libraries are missing, or there is no access to the hypervisor.
     """
@@ -59,8 +63,8 @@ class GuestLibrary:
         opener = lib.declare(
             control, ctypes.c_void_p, "xc_interface_open", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint
         )
-        self._handle = opener(ctypes.byref(logger), ctypes.byref(logger), 0)
-        if not self._handle:
+        self.handle = opener(ctypes.byref(logger), ctypes.byref(logger), 0)
+        if not self.handle:
             raise lib.failed("xc_interface_open")
 
     def host_pages(self) -> int:
@@ -72,8 +76,21 @@ class GuestLibrary:
         function = lib.declare(
             self._control, ctypes.c_int, "xc_maximum_ram_page", ctypes.c_void_p, ctypes.POINTER(ctypes.c_ulong)
         )
-        lib.check(function(self._handle, ctypes.byref(last)), "xc_maximum_ram_page")
+        lib.check(function(self.handle, ctypes.byref(last)), "xc_maximum_ram_page")
         return last.value + 1
+
+    def is_hvm(self, domid: int) -> bool:
+        """Tell whether a domain is an HVM or PVH one.
+
+        :raise XenError: Xen does not say.
+        """
+        info = ctypes.create_string_buffer(_INFO_BYTES)
+        function = lib.declare(
+            self._control, ctypes.c_int, "xc_domain_getinfolist",
+            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint, ctypes.c_void_p,
+        )  # fmt: skip
+        lib.check(function(self.handle, domid, 1, info), "xc_domain_getinfolist", domid)
+        return bool(info.raw[_INFO_FLAGS] & _HVM)
 
     def save(self, fd: int, domid: int, flags: int, callbacks: SaveCallbacks, stream_type: int, back_fd: int) -> int:
         """Stream a domain to ``fd``; return libxc's result; errno has the reason of a failure."""
@@ -81,7 +98,7 @@ class GuestLibrary:
             self._guest, ctypes.c_int, "xc_domain_save", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32,
             ctypes.c_uint32, ctypes.POINTER(SaveCallbacks), ctypes.c_int, ctypes.c_int,
         )  # fmt: skip
-        result = function(self._handle, fd, domid, flags, ctypes.byref(callbacks), stream_type, back_fd)
+        result = function(self.handle, fd, domid, flags, ctypes.byref(callbacks), stream_type, back_fd)
         return int(result)
 
     def restore(
@@ -102,7 +119,7 @@ class GuestLibrary:
         )  # fmt: skip
         store_gfn, console_gfn = ctypes.c_ulong(), ctypes.c_ulong()
         result = function(
-            self._handle, fd, domid, store[0], ctypes.byref(store_gfn), store[1],
+            self.handle, fd, domid, store[0], ctypes.byref(store_gfn), store[1],
             console[0], ctypes.byref(console_gfn), console[1], stream_type, ctypes.byref(callbacks), back_fd, 0,
         )  # fmt: skip
         return int(result), store_gfn.value, console_gfn.value

@@ -92,10 +92,11 @@ class XenHost:
     def create(self, config_json: str) -> int:
         return self._libxl.create(config_json)
 
-    def restore(self, config_json: str, fd: int, helper: str) -> int:
+    def restore(self, config_json: str, fd: int, helper: str, engine: str) -> int:
         os.environ["LIBXL_SAVE_HELPER"] = helper
         # Progress is read off the file's offset; as messages it would only be logged.
         os.environ["PYXL_SAVE_HELPER_QUIET"] = "1"
+        os.environ["PYXL_SAVE_HELPER_ENGINE"] = engine
         return self._libxl.restore(config_json, fd)
 
     def resume(self, domid: int) -> None:

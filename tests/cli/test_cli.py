@@ -86,11 +86,11 @@ def test_nothing_heavy_is_imported_for_a_command_that_needs_none() -> None:
 
 
 def test_helper_starts_with_next_to_nothing() -> None:
-    code = "import sys; import pyxl_save_helper.__main__; print(*sorted(sys.modules))"
+    code = "import sys; import pyxl_save_helper.__main__, pyxl_save_helper.direct; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-ISc", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
                           capture_output=True, text=True, check=True)  # fmt: skip
     loaded = set(done.stdout.split())
-    assert not {"typing", "enum", "dataclasses", "pathlib", "subprocess", "re", "json", "threading", "click"} & loaded
+    assert not {"typing", "enum", "dataclasses", "pathlib", "subprocess", "re", "json", "threading", "click", "contextlib", "collections"} & loaded
 
 
 def test_plain_progress_is_lines(capsys: pytest.CaptureFixture[str]) -> None:

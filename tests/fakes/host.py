@@ -107,7 +107,7 @@ class FakeXen:
         self.all[domid] = running(domid)
         return domid
 
-    def restore(self, config_json: str, fd: int, helper: str) -> int:
+    def restore(self, config_json: str, fd: int, helper: str, engine: str) -> int:
         self._note("restore", json.loads(config_json)["c_info"]["name"])
         self.all[8] = running(8)
         return 8

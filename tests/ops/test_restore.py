@@ -176,9 +176,9 @@ def test_a_guest_gets_the_memory_that_its_file_has(
     built: list[dict[str, int]] = []
     real = xen.restore
 
-    def restore(config: str, fd: int, helper: str) -> int:
+    def restore(config: str, fd: int, helper: str, engine: str) -> int:
         built.append(json.loads(config)["b_info"])
-        return real(config, fd, helper)
+        return real(config, fd, helper, engine)
 
     monkeypatch.setattr(xen, "restore", restore)
     records = streams.STATIC_DATA_END + streams.page_data(sent) + record.encode(0x09, streams.CONTEXT)
@@ -264,9 +264,9 @@ def test_libxl_is_not_called_off_before_it_is_at_the_memory(
     refused = threading.Event()
     read: list[bytes] = []
 
-    def restore(config_json: str, fd: int, helper: str) -> int:
+    def restore(config_json: str, fd: int, helper: str, engine: str) -> int:
         """A libxl that begins to read only after it was told to give up."""
-        FakeXen.restore(xen, config_json, fd, helper)
+        FakeXen.restore(xen, config_json, fd, helper, engine)
         assert refused.wait(10)
         read.extend(os.read(fd, length) for length in (16, 8, 1 << 20))
         raise XenError("libxl_domain_create_restore", detail="failed")
@@ -291,9 +291,9 @@ def test_a_helper_that_stands_still_is_ended(
 ) -> None:
     ended = threading.Event()
 
-    def restore(config_json: str, fd: int, helper: str) -> int:
+    def restore(config_json: str, fd: int, helper: str, engine: str) -> int:
         """A libxl that waits for its helper even after the stream has ended."""
-        FakeXen.restore(xen, config_json, fd, helper)
+        FakeXen.restore(xen, config_json, fd, helper, engine)
         os.lseek(fd, 1000, os.SEEK_CUR)
         assert ended.wait(10)
         raise XenError("libxl_domain_create_restore", detail="failed")

@@ -33,8 +33,8 @@ class ReadingXen(FakeXen):
 
     gives_up_after: int | None = None
 
-    def restore(self, config_json: str, fd: int, helper: str) -> int:
-        super().restore(config_json, fd, helper)
+    def restore(self, config_json: str, fd: int, helper: str, engine: str) -> int:
+        super().restore(config_json, fd, helper, engine)
         self.read = b""
         while part := os.read(fd, 1 << 20):
             self.read += part
