@@ -58,3 +58,17 @@ def test_what_a_sandbox_s_config_has_survives_a_checkpoint(dom0: Dom0) -> None:
     assert dom0.pyxl("config show --json devices").stdout == config
     assert dom0.pyxl(f"config diff devices {FILE}").stdout == ""
     dom0.run("xl destroy devices")
+
+
+def test_a_guest_sees_its_numa_nodes(dom0: Dom0) -> None:
+    """That such a guest is not saved is test_preflight's."""
+    nodes = "".join(f'["pnode=0", "size=128", "vcpus={node}", "vdistances={near}"],' for node, near in ((0, "10,20"), (1, "20,10")))
+    settings = f'name = "numa"\nmemory = 256\nvcpus = 2\nvnuma = [{nodes}]\n'
+    dom0.put("/root/more.cfg", settings.encode())
+    dom0.run("(grep -v '^name\\|^memory\\|^vcpus' /etc/xen/lab/tick.cfg; cat /root/more.cfg) > /root/numa.cfg")
+    dom0.pyxl("create /root/numa.cfg")
+    dom0.first_tick("numa")
+    at = "/sys/devices/system/node"
+    assert dom0.ask("numa", "^read ", f"read {at}/online").endswith(" 0-1")
+    assert dom0.ask("numa", "^read ", f"read {at}/node1/distance").endswith(" 20 10")
+    dom0.run("xl destroy numa")
