@@ -7,47 +7,28 @@ import ctypes
 
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.xen import lib
+from pyxl.xen.info import Interface, RawInfo
 
-_DYING, _HVM, _SHUTDOWN, _PAUSED, _BLOCKED, _RUNNING, _DEBUGGED = 1, 2, 4, 8, 16, 32, 64
+_HVM, _PAUSED, _BLOCKED, _RUNNING, _DEBUGGED = 2, 8, 16, 32, 64
 _PAGE_KB = 4
 _SUSPEND_CANCELLED = 1
 _SHADOW_OP_OFF = 0
 _BATCH = 256
 _XENVER_COMMANDLINE = 9
 _COMMAND_LINE_BYTES = 1024
-XTL_CRITICAL = 9
 
 
-class _DomainInfo(ctypes.Structure):
-    """xen_domctl_getdomaininfo, 112 bytes, the same from Xen 4.17 to 4.22."""
-
-    _fields_ = (
-        ("domid", ctypes.c_uint16), ("flags", ctypes.c_uint32), ("tot_pages", ctypes.c_uint64),
-        ("max_pages", ctypes.c_uint64), ("outstanding", ctypes.c_uint64), ("shr_pages", ctypes.c_uint64),
-        ("paged_pages", ctypes.c_uint64), ("shared_info_frame", ctypes.c_uint64), ("cpu_time", ctypes.c_uint64),
-        ("nr_online_vcpus", ctypes.c_uint32), ("max_vcpu_id", ctypes.c_uint32), ("ssidref", ctypes.c_uint32),
-        ("handle", ctypes.c_uint8 * 16), ("cpupool", ctypes.c_uint32), ("gpaddr_bits", ctypes.c_uint8),
-        ("arch_config", ctypes.c_uint64),
-    )  # fmt: skip
-
-
-def _uuid(handle: bytes) -> str:
-    """Return a handle as a UUID is written; the uuid module would cost every command its import."""
-    text = handle.hex()
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-
-
-def _decode(raw: _DomainInfo) -> DomainInfo:
+def _decode(raw: RawInfo) -> DomainInfo:
     flags = raw.flags
     reason: ShutdownReason | int | None = None
-    if flags & _SHUTDOWN:
+    if raw.shut_down:
         reason = flags >> 16 & 0xFF
         if reason in ShutdownReason._value2member_map_:
             reason = ShutdownReason(reason)
     return DomainInfo(
-        domid=raw.domid, uuid=_uuid(bytes(raw.handle)), hvm=bool(flags & _HVM),
+        domid=raw.domid, uuid=raw.uuid, hvm=bool(flags & _HVM),
         running=bool(flags & _RUNNING), blocked=bool(flags & _BLOCKED), paused=bool(flags & _PAUSED),
-        dying=bool(flags & _DYING), shutdown_reason=reason,
+        dying=raw.dying, shutdown_reason=reason,
         memory_kb=(raw.tot_pages + raw.outstanding) * _PAGE_KB,
         # Toolstacks that set no limit leave all ones.
         max_memory_kb=min(raw.max_pages * _PAGE_KB, 1 << 62), vcpus=raw.nr_online_vcpus, cpu_time=raw.cpu_time,
@@ -55,33 +36,16 @@ def _decode(raw: _DomainInfo) -> DomainInfo:
     )  # fmt: skip
 
 
-class Control:
-    """An open libxenctrl handle.
+class Control(Interface):
+    """An open libxenctrl handle, and all that pyxl asks through it.
 
     :raise NotOnXen: this machine does not run Xen, or this is not its control domain.
     """
 
     def __init__(self) -> None:
-        library = lib.load("xenctrl")
-        logs = lib.load("xentoollog")
-        libc = ctypes.CDLL(None)
-        stderr = ctypes.c_void_p.in_dll(libc, "stderr")
-        # libxenctrl's own lines would appear beside pyxl's errors, which say the same and name the domain.
-        make = lib.declare(
-            logs, ctypes.c_void_p, "xtl_createlogger_stdiostream", ctypes.c_void_p, ctypes.c_int, ctypes.c_uint
-        )
-        opener = lib.declare(
-            library, ctypes.c_void_p, "xc_interface_open", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint
-        )
-        logger = make(stderr, XTL_CRITICAL, 0)
-        self._handle = opener(logger, logger, 0)
-        if not self._handle:
-            raise lib.NotOnXen(f"cannot reach the hypervisor ({lib.failed('xc_interface_open')})")
-        h, domid = ctypes.c_void_p, ctypes.c_uint32
+        super().__init__()
+        library, h, domid = lib.load("xenctrl"), ctypes.c_void_p, ctypes.c_uint32
         self._close = lib.declare(library, ctypes.c_int, "xc_interface_close", h)
-        self._list = lib.declare(
-            library, ctypes.c_int, "xc_domain_getinfolist", h, domid, ctypes.c_uint, ctypes.POINTER(_DomainInfo)
-        )
         self._shutdown = lib.declare(library, ctypes.c_int, "xc_domain_shutdown", h, domid, ctypes.c_int)
         self._param = lib.declare(
             library, ctypes.c_int, "xc_hvm_param_get", h, domid, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64)
@@ -95,15 +59,13 @@ class Control:
 
     def domain(self, domid: int) -> DomainInfo | None:
         """Return what the hypervisor knows of ``domid``, None when there is no such domain."""
-        raw = _DomainInfo()
-        found = lib.check(self._list(self._handle, domid, 1, ctypes.byref(raw)), "xc_domain_getinfolist", domid)
-        # The hypervisor answers with the first domain at or above the one asked for.
-        return _decode(raw) if found == 1 and raw.domid == domid else None
+        raw = self.info(domid)
+        return None if raw is None else _decode(raw)
 
     def domains(self) -> list[DomainInfo]:
         """Return every domain of this host, dom0 first."""
         result: list[DomainInfo] = []
-        raw = (_DomainInfo * _BATCH)()
+        raw = (RawInfo * _BATCH)()
         first = 0
         while True:
             found = lib.check(self._list(self._handle, first, _BATCH, raw), "xc_domain_getinfolist")

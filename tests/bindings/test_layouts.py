@@ -6,11 +6,12 @@ import pytest
 
 from pyxl.errors import XenError
 from pyxl.xen import ctrl, guest, lib
+from pyxl.xen.info import RawInfo
 
 
 @pytest.mark.parametrize(
     ("structure", "size"),
-    [(ctrl._DomainInfo, 112), (guest.SaveCallbacks, 56), (guest.RestoreCallbacks, 56), (guest.Logger, 24)],
+    [(RawInfo, 112), (guest.SaveCallbacks, 56), (guest.RestoreCallbacks, 56), (guest.Logger, 24)],
 )
 def test_sizes(structure: type[ctypes.Structure], size: int) -> None:
     assert ctypes.sizeof(structure) == size
@@ -19,8 +20,8 @@ def test_sizes(structure: type[ctypes.Structure], size: int) -> None:
 @pytest.mark.parametrize(
     ("structure", "field", "offset"),
     [
-        (ctrl._DomainInfo, "flags", 4), (ctrl._DomainInfo, "tot_pages", 8), (ctrl._DomainInfo, "max_pages", 16),
-        (ctrl._DomainInfo, "cpu_time", 56), (ctrl._DomainInfo, "nr_online_vcpus", 64), (ctrl._DomainInfo, "handle", 76),
+        (RawInfo, "flags", 4), (RawInfo, "tot_pages", 8), (RawInfo, "max_pages", 16),
+        (RawInfo, "cpu_time", 56), (RawInfo, "nr_online_vcpus", 64), (RawInfo, "handle", 76),
         (guest.SaveCallbacks, "suspend", 0), (guest.SaveCallbacks, "switch_qemu_logdirty", 40),
         (guest.RestoreCallbacks, "static_data_done", 0), (guest.RestoreCallbacks, "data", 48),
     ],
@@ -30,7 +31,7 @@ def test_offsets(structure: type[ctypes.Structure], field: str, offset: int) -> 
 
 
 def test_a_domain_s_flags_are_decoded() -> None:
-    raw = ctrl._DomainInfo(domid=5, flags=2 | 4 | 8 | 2 << 16, tot_pages=256, max_pages=512, nr_online_vcpus=2)
+    raw = RawInfo(domid=5, flags=2 | 4 | 8 | 2 << 16, tot_pages=256, max_pages=512, nr_online_vcpus=2)
     raw.handle[:] = bytes.fromhex("6b1d9b2e000040008000000000000001")
     info = ctrl._decode(raw)
     assert (info.domid, info.hvm, info.paused, info.suspended, info.running) == (5, True, True, True, False)
