@@ -24,12 +24,6 @@ def install() -> None:
             signal.signal(number, _on_signal)
 
 
-def restore_defaults() -> None:
-    """Restore the usual meaning of the signals, in a child that works alone."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-
-
 def _on_signal(_number: int, _frame: FrameType | None) -> None:
     _State.asked = True
     if not _State.held:

@@ -52,4 +52,4 @@ def create_command(
         if no_monitor:
             host.leave_unwatched(domid)
         if foreground:
-            host.monitor_here(domid, log)
+            host.monitor_here(domid, config.name)

@@ -69,7 +69,7 @@ def restore_command(
         if no_monitor:
             host.leave_unwatched(done.domid)
         if foreground:
-            host.monitor_here(done.domid, log)
+            host.monitor_here(done.domid, done.name)
 
 
 def _config_of(checkpoint: Checkpoint, host: wiring.Host) -> GuestConfig:

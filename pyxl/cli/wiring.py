@@ -3,11 +3,11 @@
 import json
 import os
 import resource
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -20,9 +20,8 @@ from pyxl.model.domain import DomainInfo
 from pyxl.model.engine import ENGINES
 from pyxl.model.ports import DeviceModel
 from pyxl.model.ports import Store as StorePort
-from pyxl.ops import programs, xl_conf
-from pyxl.ops.monitor import in_background, monitor
-from pyxl.xen import lib
+from pyxl.ops import monitor_run, programs, xl_conf
+from pyxl.xen import domain_log, lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
 
@@ -51,13 +50,13 @@ class Host(NamedTuple):
         """Send libxl's log to the log of domain ``name``, and return a function that writes pyxl's lines there."""
         path = paths.domain_log(name)
         self.xen.log_to(path)
-        return _log(path)
+        return partial(domain_log.write, path)
 
     def monitor_in_background(self, name: str) -> Callable[[int], None]:
         """Return a function that starts a monitor process for the domain called ``name``, given its domid."""
 
         def start(domid: int) -> None:
-            in_background(lambda: self._monitor_in_child(domid, name), paths.domain_log(name))
+            monitor_run.in_background(self._monitor(domid, name), paths.domain_log(name))
 
         return start
 
@@ -65,17 +64,14 @@ class Host(NamedTuple):
         """Note that a domain is to have no monitor, so that no later save starts one."""
         self.store.write(paths.unwatched(domid), "1")
 
-    def monitor_here(self, domid: int, log: Callable[[str], None]) -> None:
-        """Be the monitor of a domain, until it ends or a signal ends this process."""
-        interrupt.restore_defaults()
-        monitor(self.xen, self.store, open_dm, domid, log)
+    def monitor_here(self, domid: int, name: str) -> NoReturn:
+        """Become the monitor of a domain, which ends with the domain or by a signal."""
+        command = self._monitor(domid, name)
+        os.execv(command[0], command)
 
-    def _monitor_in_child(self, domid: int, name: str) -> None:
-        interrupt.restore_defaults()
-        self.xen.forget_after_fork()
-        os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 65536 else 65536)
-        with XenHost(paths.domain_log(name)) as xen, Store() as store:
-            monitor(xen, store, open_dm, domid, _log(paths.domain_log(name)))
+    def _monitor(self, domid: int, name: str) -> list[str]:
+        domain = self.xen.domain(domid)
+        return monitor_run.command(domid, domain.uuid if domain else "", name)
 
 
 @contextmanager
@@ -90,6 +86,15 @@ def on_host(command: str, verbose: bool) -> Iterator[Host]:
     _have_descriptors()
     with XenHost(f"{paths.LOG_DIRECTORY}/pyxl.log", verbose) as xen, Store() as store:
         yield Host(xen, store)
+
+
+def attend(domid: int, uuid: str, name: str) -> int:
+    """Do in the monitor of a domain what the domain needs; return the domid to watch from now on, 0 for none."""
+    from pyxl.ops import monitor  # in the monitor's child alone
+
+    path = paths.domain_log(name)
+    with XenHost(path) as xen, Store() as store:
+        return monitor.attend(xen, store, open_dm, domid, uuid, partial(domain_log.write, path))
 
 
 def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
@@ -160,17 +165,3 @@ def _have_descriptors() -> None:
     if soft < OPEN_FILES:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, max(hard, OPEN_FILES)))
-
-
-def _log(path: str) -> Callable[[str], None]:
-    def log(text: str) -> None:
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} pyxl[{os.getpid()}] {text}\n"
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError:
-            return  # a log that cannot be kept is no reason to leave a guest alone
-        with suppress(OSError):
-            os.write(fd, line.encode(errors="replace"))
-        os.close(fd)
-
-    return log

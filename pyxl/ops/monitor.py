@@ -1,23 +1,24 @@
-"""The process that stays after create and restore: it acts when its guest reboots, powers off or crashes.
+"""What a guest's monitor does when the guest reboots, powers off or crashes; how it waits is in helper/monitor.py.
 
-It only waits on xenstore and asks the hypervisor; a suspend is no end, so it stays through a save.  Where a save has
-died, it does for its guest what `pyxl recover` does.
+A suspend is no end, so it stays through a save.  Where a save has died, it does for its guest what `pyxl recover` does.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 from pyxl.checkpoint.journal import Busy, Journal, holder
 from pyxl.errors import PyxlError, XenError
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.xlcfg.options import ACTIONS
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.lookup import name_of
-from pyxl.xen import toolstacks
+from pyxl.ops.recover import Recovery, put_right
+from pyxl.ops.settle import hold
 
 #: Which key of the config says what to do; a reason that is not here is treated as a crash.
 EVENTS = {
@@ -27,10 +28,7 @@ EVENTS = {
     ShutdownReason.WATCHDOG: "on_watchdog",
     ShutdownReason.SOFT_RESET: "on_soft_reset",
 }
-#: Seconds after which it looks by itself: xenstored may have been restarted and lost its watches, and nothing reports
-#: that a save has died.  A look is one hypercall and one stat.
-LOOK_SECONDS = 5.0
-#: The same while the guest is suspended, and after it could not put something right.
+#: Seconds between two looks at a guest that is suspended, and after it could not put something right.
 SUSPENDED_SECONDS = 1.0
 RETRY_SECONDS = 60.0
 #: Seconds before each further try to build a domain in place of one that has ended; libxl itself waits 2 s for the end
@@ -40,44 +38,32 @@ BUILD_AGAIN_AFTER = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0)
 Log = Callable[[str], None]
 
 
-def monitor(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, log: Log) -> None:
-    """Watch a domain, and those that replace it when it reboots, until none is left."""
-    domain = xen.domain(domid)
-    if domain is None:
-        log(f"domain {domid} is gone")
-        return
-    uuid = domain.uuid
-    toolstacks.be_known_as_monitor(uuid)
-    log(f'watching domain {domid} "{name_of(store, domid)}"')
+def attend(xen: Hypervisor, store: Store, open_dm: OpenDm, domid: int, uuid: str, log: Log) -> int:
+    """Do what a guest needs that has shut down, or that a dead operation has left, for as long as it needs something.
+
+    :return: the domid to watch from now on, 0 where none is left.
+    """
     with store.watch(paths.RELEASE_DOMAIN) as released:
         while True:
             domain = xen.domain(domid)
             if domain is None or domain.dying or domain.uuid != uuid:
                 log(f"domain {domid} is gone")
-                return
+                return 0
             if domain.shutdown_reason is not None and not domain.suspended:
                 try:
                     following = act(xen, store, open_dm, domain, log)
-                except Busy:  # a save whose guest has ended: it fails, and releases the guest
-                    released.wait(SUSPENDED_SECONDS)
-                    continue
-                if following is None:
-                    return
-                domid, uuid = following.domid, following.uuid
-                continue
-            seconds = SUSPENDED_SECONDS if domain.suspended else LOOK_SECONDS
-            if domain.suspended or Path(paths.journal(uuid)).exists():
-                seconds = seconds if heal(xen, store, open_dm, domain, log) else RETRY_SECONDS
-            released.wait(seconds)
+                except Busy:
+                    return domid
+                return following.domid if following is not None else 0
+            if not domain.suspended and not Path(paths.journal(uuid)).exists():
+                return domid
+            if holder(uuid) is not None:
+                return domid
+            released.wait(SUSPENDED_SECONDS if heal(xen, store, open_dm, domain, log) else RETRY_SECONDS)
 
 
 def heal(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log: Log) -> bool:
     """Put right what a dead toolstack has left of this guest; return False if something could not be."""
-    if holder(domain.uuid) is not None:
-        return True
-    # Imported here: most monitors never need it, and all of them stay in memory.
-    from pyxl.ops.recover import Recovery, put_right
-
     try:
         findings = Recovery(xen, store, open_dm, domain.uuid).find()
     except (PyxlError, OSError) as error:
@@ -97,9 +83,6 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
 
     :raise Busy: another operation on the guest is in progress.
     """
-    from pyxl.formats.xlcfg.options import ACTIONS
-    from pyxl.ops.settle import hold
-
     domid = domain.domid
     reason = domain.shutdown_reason if isinstance(domain.shutdown_reason, ShutdownReason) else ShutdownReason.CRASH
     with hold(xen, store, open_dm, reason.name.lower(), domain.uuid, name_of(store, domid), log, needed=False):
@@ -157,8 +140,6 @@ def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log)
         xen.destroy(domid)
         return True
     if action == "restart_rename":
-        from uuid import uuid4  # a monitor stays in memory, and seldom needs one
-
         # The guest keeps its uuid, by which licences and backups know it; its corpse gets the new one, as under xl.
         suffix, uuid = f"-{time.strftime('%Y%m%dT%H%MZ', time.gmtime())}", str(uuid4())
         xen.preserve(domid, config.to_json(), suffix, uuid)
@@ -166,33 +147,3 @@ def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log)
         return True
     log(f"domain {domid} left as it is")
     return False
-
-
-def in_background(run: Callable[[], None], log_path: str) -> None:
-    """Run ``run`` in a process of its own, which outlives this one and its terminal, and logs to ``log_path``.
-
-    ``run`` must close its parent's files and open its own connections.
-    """
-    if child := os.fork():
-        os.waitpid(child, 0)
-        return
-    status = 1
-    try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        null = os.open(os.devnull, os.O_RDWR)
-        try:
-            log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError:  # it acts on its guest's end all the same
-            log = null
-        os.dup2(null, 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.chdir("/")
-        run()
-        status = 0
-    except BaseException as error:
-        os.write(2, f"monitor: {type(error).__name__}: {error}\n".encode())
-    finally:
-        os._exit(status)

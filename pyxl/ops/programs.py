@@ -8,6 +8,7 @@ from pyxl.errors import PyxlError
 SAVE_HELPER = "pyxl-save-helper"
 CONVERT_LEGACY = "pyxl-convert-legacy"
 QEMU_DM = "pyxl-qemu-dm"
+MONITOR = "pyxl-monitor"
 
 
 def find(name: str) -> str:

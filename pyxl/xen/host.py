@@ -36,13 +36,6 @@ class XenHost:
         """Send libxl's log to ``path``; without effect once libxl is open."""
         self._log_path = path
 
-    def forget_after_fork(self) -> None:
-        """Drop what a forked child must not share with its parent; the next call opens it again."""
-        libxl = self.__dict__.pop("_libxl", None)
-        if libxl is not None:
-            libxl.forget_after_fork()
-        self.__dict__.pop("_control", None)
-
     def domain(self, domid: int) -> DomainInfo | None:
         return self._control.domain(domid)
 

@@ -82,13 +82,6 @@ class Libxl:
         lib.declare(self._library, ctypes.c_int, "libxl_ctx_free", ctypes.c_void_p)(self._ctx)
         os.close(self._log_fd)
 
-    def forget_after_fork(self) -> None:
-        """Give up the parent's context in a child that did not exec; open another one to go on.
-
-        The old context may not even be freed: libxl keeps its SIGCHLD bookkeeping for the parent alone.
-        """
-        lib.declare(self._library, None, "libxl_postfork_child_noexec", ctypes.c_void_p)(self._ctx)
-
     def config_json(self, domid: int) -> str:
         """Return a living domain's config as libxl would save it, with its present name, vcpus, memory and devices."""
         with self._config() as config:

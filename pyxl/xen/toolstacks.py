@@ -4,18 +4,17 @@ Knows processes by their command lines; does not know domains, nor what a proces
 """
 
 import os
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 HELPERS = ("pyxl-save-helper", "libxl-save-helper")
+MONITOR = "pyxl-monitor"
 #: Daemons that drive libxl or libxc by themselves, by the start of their programs' names.
 STANDING = ("libvirtd", "virtxend", "xenopsd")
 SAVING = ("save", "migrate", "remus")
 BUILDING = ("create", "restore", "migrate-receive")
 #: Processes that adopt orphans: a save-helper with such a parent has lost its toolstack.
 _ADOPTERS = ("init", "systemd")
-_SELF = Path("/proc/self")
 
 
 class Helper(NamedTuple):
@@ -79,18 +78,17 @@ def look(proc: Path = Path("/proc")) -> Toolstacks:
 
 def is_watched(uuid: str, proc: Path = Path("/proc")) -> bool:
     """Tell whether a monitor of pyxl's watches a guest, or a daemon that watches all of its own runs here."""
-    mark = _mark(uuid)
     for process in proc.iterdir():
-        if process.name.isdigit():
-            name = _read(process / "comm").strip()
-            if (name == mark or name.startswith(STANDING)) and _is_ours(process):
-                return True
+        words = _words(process) if process.name.isdigit() else []
+        if words and (watched_by(words) == uuid or Path(words[0]).name.startswith(STANDING)) and _is_ours(process):
+            return True
     return False
 
 
-def be_known_as_monitor(uuid: str) -> None:
-    """Have `is_watched` find this process; its command line says only how it began, and not for which guest."""
-    (_SELF / "comm").write_text(_mark(uuid))
+def watched_by(words: list[str]) -> str:
+    """Return the uuid of the guest that a monitor of pyxl's was started for, "" when the words are not a monitor's."""
+    at = next((number for number, word in enumerate(words) if Path(word).name == MONITOR), len(words))
+    return words[at + 2] if len(words) > at + 2 else ""
 
 
 def is_helper(pid: int, domid: int) -> bool:
@@ -105,10 +103,6 @@ def helped(words: list[str]) -> int:
             arguments = words[words.index(mode) + 1 :]
             return int(arguments[2]) if len(arguments) > 2 and arguments[2].isdigit() else 0
     return 0
-
-
-def _mark(uuid: str) -> str:
-    return f"pyxl-{zlib.crc32(uuid.encode()):08x}"  # the kernel keeps 15 letters
 
 
 def _is_ours(process: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyxl.ops.monitor_run import command
 from pyxl.xen import toolstacks
 from pyxl.xen.toolstacks import Helper, Xl
 
@@ -97,14 +98,13 @@ def test_a_process_that_has_ended_is_no_helper() -> None:
     assert not toolstacks.is_helper(os.getpid(), 0)
 
 
-def test_a_guest_s_monitor_is_known_by_its_mark(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_s_monitor_is_known_by_its_words(proc: Proc) -> None:
     uuid, other = "6b1d9b2e-0000-4000-8000-000000000001", "6b1d9b2e-0000-4000-8000-000000000002"
-    proc.add(9, "python3 -m pyxl create /etc/xen/web1.cfg")
+    words = " ".join(command(7, uuid, f"web {other}"))
+    proc.add(9, f"vi {uuid}")
     assert not toolstacks.is_watched(uuid, proc.directory)
-    monkeypatch.setattr(toolstacks, "_SELF", proc.directory / "9")
-    toolstacks.be_known_as_monitor(uuid)
-    assert len((proc.directory / "9" / "comm").read_text()) < 16
+    proc.add(10, words)
     assert toolstacks.is_watched(uuid, proc.directory)
     assert not toolstacks.is_watched(other, proc.directory)
-    proc.add(10, "/usr/sbin/libvirtd --timeout 120")
+    proc.add(11, "/usr/sbin/libvirtd --timeout 120")
     assert toolstacks.is_watched(other, proc.directory)

@@ -55,6 +55,11 @@ def test_the_device_model_s_front_stands_there_too(prefix: Path) -> None:
     assert (done.returncode, done.stderr[:28]) == (1, "usage: pyxl-qemu-dm -xen-dom")
 
 
+def test_the_monitor_stands_there_too(prefix: Path) -> None:
+    done = subprocess.run([prefix / "libexec" / "pyxl" / "pyxl-monitor"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr[:19]) == (2, "usage: pyxl-monitor")
+
+
 def test_pyxl_finds_the_helper_there(prefix: Path) -> None:
     packages = next(prefix.glob("lib/python3*/site-packages"))
     code = "from pyxl.ops.programs import find; import pyxl; print(pyxl.__file__); print(find('pyxl-save-helper'))"

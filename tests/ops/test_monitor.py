@@ -1,4 +1,4 @@
-"""The monitor: what it does for each way a guest can end; a suspend is not an end."""
+"""What a guest's monitor does for each way a guest can end; a suspend is not an end."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pyxl.checkpoint.journal import Journal
+from pyxl.checkpoint.journal import Journal, holder
 from pyxl.errors import XenError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.ops import monitor as module
-from pyxl.ops import recover
-from pyxl.ops.monitor import monitor
+from pyxl.ops.monitor import attend
 from pyxl.ops.recover import Finding
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 
@@ -32,7 +31,7 @@ def heal(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 class Guest:
-    """A monitored guest; each wait of the monitor takes the next event from ``script``."""
+    """A monitored guest; each wait takes the next event from ``script``."""
 
     def __init__(self, *script: object, **config: str) -> None:
         self.calls: list[str] = []
@@ -55,9 +54,21 @@ class Guest:
             self.xen.change(domid, event)  # type: ignore[arg-type]
 
     def watch(self) -> list[str]:
-        monitor(self.xen, self.store, lambda *_: None, 7, self.said.append)
+        """Wait as the monitor does, and have attended to whatever needs it."""
+        domid = 7
+        while domid:
+            domain = self.xen.domain(domid)
+            shut_down = domain is None or domain.uuid != UUID or domain.shutdown_reason is not None
+            noted = Path(paths.journal(UUID)).exists()
+            if holder(UUID) is None if noted else shut_down:
+                domid = self.attend(domid)
+            else:
+                self.happen()
         assert not self.script, f"stopped before {self.script}"
         return self.calls
+
+    def attend(self, domid: int) -> int:
+        return attend(self.xen, self.store, lambda *_: None, domid, UUID, self.said.append)
 
 
 def test_a_domain_that_goes_away_ends_it() -> None:
@@ -176,13 +187,8 @@ def test_a_failed_core_dump_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPat
 
 
 def test_another_domain_under_the_same_domid_is_left_alone() -> None:
-    guest = Guest("other")
-
-    def taken() -> None:
-        guest.script.clear()
-        guest.xen.all[7] = running()._replace(uuid="00000000-0000-4000-8000-00000000000f")
-
-    guest.store.on_wait = taken
+    other = running()._replace(uuid="00000000-0000-4000-8000-00000000000f")
+    guest: Guest = Guest(lambda: guest.xen.all.update({7: other}))
     assert guest.watch() == []
 
 
@@ -202,7 +208,7 @@ class Healing:
             self.asked.append(uuid)
             return SimpleNamespace(find=lambda: findings)
 
-        monkeypatch.setattr(recover, "Recovery", look)
+        monkeypatch.setattr(module, "Recovery", look)
 
     def heal(self) -> bool:
         return HEAL(FakeXen([], running()), FakeStore(web1()), lambda *_: None, running(), self.said.append)
@@ -225,11 +231,12 @@ def test_a_guest_that_somebody_may_hold_is_left_alone(monkeypatch: pytest.Monkey
     assert healing.said == []
 
 
-def test_a_save_at_work_is_not_disturbed(monkeypatch: pytest.MonkeyPatch, journals: Path) -> None:
-    healing = Healing(monkeypatch)
+def test_a_save_at_work_is_not_disturbed(heal: list[int], journals: Path) -> None:
+    guest = Guest()
+    guest.xen.change(7, ShutdownReason.SUSPEND)
     with Journal("save", UUID, "web1", journals):
-        assert healing.heal()
-    assert healing.asked == []
+        assert guest.attend(7) == 7
+    assert heal == []
 
 
 def test_what_cannot_be_put_right_is_logged_and_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ class Dom0:
             self.start_over()
             return
         self.run(
-            "pkill -9 -f '[m] pyxl (create|restore|save)'; "
+            "pkill -9 -f '[m] pyxl (create|restore|save)|[/]pyxl-monitor '; "
             f"rm -rf {PLACE}/* {PLACE}/.[!.]* /var/log/xen/pyxl-*.log /var/lib/xen/qemu-save.* /var/lib/xen/pyxl/*; xl dmesg -c > /dev/null"
         )
         self.link.ask("keep", names=GUESTS)

@@ -109,8 +109,8 @@ def processes() -> dict[int, str]:
 
 def monitors() -> list[str]:
     """Return whose monitors run: of each, "pyxl" or "xl"."""
-    found = (re.search(r"(?:^|[/ ])(pyxl|xl) (?:restore|create) ", line) for line in processes().values())
-    return sorted(match[1] for match in found if match)
+    found = (re.search(r"/(pyxl)-monitor |(?:^|[/ ])(xl) (?:restore|create) ", line) for line in processes().values())
+    return sorted(match[1] or match[2] for match in found if match)
 
 
 def said_by(*command: str | os.PathLike[str], seconds: float = 200) -> tuple[int, str]:

@@ -11,11 +11,11 @@ MEMORY_MIB = 24
 FIGURES = """
 sync; echo 3 > /proc/sys/vm/drop_caches; sleep 1
 awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo
-for p in $(pgrep -f 'xenstored|xenconsoled|qemu-system-i386 -xen-domid|(xl|pyxl) (restore|create) '); do
+for p in $(pgrep -f 'xenstored|xenconsoled|qemu-system-i386 -xen-domid|(xl|pyxl) (restore|create) |/pyxl-monitor '); do
     ls /proc/$p/fd; done 2>/dev/null | wc -l
 xenstore-ls | wc -l
 ls -A /var/lib/xen | wc -l
-pgrep -f 'qemu-system|(xl|pyxl) |save-helper' | wc -l
+pgrep -f 'qemu-system|(xl|pyxl) |save-helper|/pyxl-monitor ' | wc -l
 """
 
 

@@ -31,7 +31,7 @@ def test_reboot_gives_a_new_domain(dom0: Dom0, after: str) -> None:
     assert dom0.uuid("tick") == uuid
     dom0.wait_for_log("tick", f'domain {new} "tick" takes the place of {domid}')
     dom0.pyxl("destroy tick")
-    dom0.run("for i in $(seq 40); do pgrep -f '[p]yxl restore' >/dev/null || exit 0; sleep 0.25; done; exit 1")
+    dom0.run("for i in $(seq 40); do pgrep -f '[/]pyxl-monitor ' >/dev/null || exit 0; sleep 0.25; done; exit 1")
 
 
 def test_power_off_destroys(dom0: Dom0) -> None:
@@ -74,7 +74,7 @@ def test_no_monitor_and_one_in_the_foreground(dom0: Dom0, option: str) -> None:
     dom0.run("xl destroy tick")
     if option == "-e":
         dom0.pyxl(f"restore -e {SAVED_GUEST_FILE}")
-        assert dom0.run("pgrep -fc '[p]yxl restore' || true").stdout.strip() == "0"
+        assert dom0.run("pgrep -fc '[/]pyxl-monitor ' || true").stdout.strip() == "0"
         return
     # In the foreground pyxl ends when its guest does.
     dom0.run(f"(pyxl restore -F {SAVED_GUEST_FILE}; echo ended) > /root/out 2>&1 & sleep 0.1")

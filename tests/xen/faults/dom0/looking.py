@@ -98,7 +98,7 @@ def remove_guest(store: Store, name: str = GUEST) -> None:
 def clean_up(xen: Xen, store: Store) -> None:
     """Remove all that an operation left, so that the next one finds nothing."""
     for pid, line in processes().items():
-        if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|restore|create) ", line):
+        if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|restore|create) |/pyxl-monitor ", line):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
     for domid in xen.domids() - {0}:
