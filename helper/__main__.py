@@ -5,6 +5,7 @@ Imports little: libxl waits for this process to start in every save and restore.
 """
 
 import _signal  # type: ignore[import-not-found]  # signal itself imports enum, for names that are not needed here
+import _socket
 import _thread
 import ctypes
 import os
@@ -16,10 +17,13 @@ from pyxl_save_helper import callbacks, confine
 
 FATAL = 255  # exit status before libxc could be asked, as the stock helper's
 ERROR = 8  # log level
+_FD_BYTES, _WORDS_BYTES = 4, 256
 #: Set by pyxl, which sees progress in the stream fd's offset and needs no messages for it.
 QUIET = "PYXL_SAVE_HELPER_QUIET"
 #: Set by pyxl: which engine is to move the memory, and how, as words (direct.py); libxc where it is not set.
 ENGINE = "PYXL_SAVE_HELPER_ENGINE"
+#: Set by pyxl, which starts the helper before it has opened the stream, and hands it over on standard input.
+LATER = "PYXL_SAVE_HELPER_LATER"
 #: Releases of Xen on which the memory engine's streams were compared with libxc's.
 PROVEN = ((4, 17),)
 
@@ -48,6 +52,10 @@ def main() -> None:
     log = callbacks.logger(toolstack, with_progress=QUIET not in os.environ)
     try:
         library = guest.GuestLibrary(log)
+        if LATER in os.environ:
+            if has_direct(library, numbers[2]):
+                from pyxl_save_helper import direct  # noqa: F401  (it loads while the toolstack is not ready)
+            os.environ[ENGINE] = take_stream(numbers[0])
         confine.limit(library.host_pages())
     except (PyxlError, OSError) as error:
         toolstack.send("log", ERROR, -1, "pyxl-save-helper", str(error))
@@ -59,6 +67,22 @@ def main() -> None:
     toolstack.send("complete", result, ctypes.get_errno() if result else 0)
     # The interpreter's own exit takes as long as its start, and there is nothing left to flush.
     os._exit(0)
+
+
+def take_stream(io_fd: int) -> str:
+    """Wait for the stream, which takes the place of ``io_fd``, and return the words for the engine that come with it.
+
+    Ends the process where the toolstack has come to want no stream.
+    """
+    toolstack = _socket.socket(fileno=0)
+    words, passed, _, _ = toolstack.recvmsg(_WORDS_BYTES, _socket.CMSG_SPACE(_FD_BYTES))
+    toolstack.detach()
+    if not passed:
+        sys.exit(callbacks.TOOLSTACK_GONE)
+    fd = int.from_bytes(passed[0][2], sys.byteorder)
+    os.dup2(fd, io_fd)
+    os.close(fd)
+    return words.decode().strip()
 
 
 def save(

@@ -22,7 +22,7 @@ class Phase(Enum):
     """What an operation is doing, in the words of its messages, and what it owes."""
 
     # save
-    PREFLIGHT = ("preflight", Owed.NOTHING)
+    PREFLIGHT = ("preflight", Owed.HELPER)
     OPEN_FILE = ("open file", Owed.FILE | Owed.HELPER)
     CONFIG = ("config", Owed.FILE | Owed.HELPER)
     SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.GUEST)

@@ -1,14 +1,17 @@
 """Start pyxl-save-helper for a save, serve its callbacks, join it, cancel it (xen-spec.md 5).
 
-The helper's first request comes before its first byte, so it may start while the header is still being written:
-from the answer to that request until `complete`, the stream's fd is the helper's.
+It starts while pyxl still looks whether the save can be done, and does not touch the domain before it has its stream.
+Its first request comes before its first byte, so the header may still be written then: from the answer to that request
+until `complete`, the stream's fd is the helper's.
 """
 
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from pyxl.errors import Bug, HelperError
 from pyxl.formats import helper_messages as messages
@@ -27,41 +30,42 @@ KILL_SECONDS = 10.0
 STALL_SECONDS = 60.0
 _WARNING = 7  # log level from which a line is shown when the helper fails
 _POLL_SECONDS = 0.25
+#: The descriptor whose place the stream takes in the helper.
+_STREAM = 3
 
 
 class SaveHelper:
-    """A running save-helper that streams ``domid`` to ``fd``; its with block ends it, whatever it is doing.
+    """A running save-helper for ``domid``, which waits for its stream; ``close`` ends it, whatever it is doing.
 
-    ``engine`` is pyxl.model.engine's, with words for what it is to do.
+    ``engine`` is pyxl.model.engine's.
     """
 
-    def __init__(self, fd: int, domid: int, log: Callable[[str], None], engine: str = LIBXC) -> None:
+    def __init__(self, domid: int, log: Callable[[str], None], engine: str = LIBXC) -> None:
         self._log = log
         self._said: list[str] = []
-        to_child, self._replies = os.pipe()
+        self._replies, to_child = socket.socketpair()
         self._messages, from_child = os.pipe()
         flags = messages.callback_flags("suspend", "switch_qemu_logdirty")
         path = programs.find(programs.SAVE_HELPER)
-        argv = [path, "--save-domain", str(fd), "-1", str(domid), "0", str(flags), "0"]
+        argv = [path, "--save-domain", str(_STREAM), "-1", str(domid), "0", str(flags), "0"]
         actions = [
-            (os.POSIX_SPAWN_DUP2, to_child, 0),
+            (os.POSIX_SPAWN_DUP2, to_child.fileno(), 0),
             (os.POSIX_SPAWN_DUP2, from_child, 1),
-            (os.POSIX_SPAWN_DUP2, fd, fd),  # onto itself: inherited, while all others are closed
+            (os.POSIX_SPAWN_OPEN, _STREAM, os.devnull, os.O_RDONLY, 0),  # keeps the number until the stream comes
         ]
-        # In a process group of its own a Ctrl-C does not reach it: only ``close`` cancels it.
         environment = {
-            **os.environ, "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_PARENT": str(os.getpid()),
-            "PYXL_SAVE_HELPER_ENGINE": engine,
+            **os.environ, "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_LATER": "1",
+            "PYXL_SAVE_HELPER_PARENT": str(os.getpid()), "PYXL_SAVE_HELPER_ENGINE": engine,
         }  # fmt: skip
+        # In a process group of its own a Ctrl-C does not reach it: only ``close`` cancels it.
         self.pid = os.posix_spawn(path, argv, environment, file_actions=actions, setpgroup=0)
-        os.close(to_child)
+        to_child.close()
         os.close(from_child)
 
-    def __enter__(self) -> "SaveHelper":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def stream_to(self, fd: int, engine: str = LIBXC) -> None:
+        """Hand the stream over, with words for the engine; that the helper has died shows when it is served."""
+        with suppress(OSError):
+            socket.send_fds(self._replies, [engine.encode() + b"\n"], [fd])
 
     def serve(self, handlers: Mapping[str, Handler], tick: Callable[[], int], interval: float) -> None:
         """Answer the helper's requests until it has written the whole stream.
@@ -99,10 +103,10 @@ class SaveHelper:
                 pass  # its end of the pipe is closed, or it does not answer: either way it is killed now
             self._signal(signal.SIGKILL)
             self._reap()
-        for fd in (self._replies, self._messages):
-            if fd >= 0:
-                os.close(fd)
-        self._replies = self._messages = -1
+        self._replies.close()
+        if self._messages >= 0:
+            os.close(self._messages)
+        self._messages = -1
 
     def _receive(
         self, tick: Callable[[], int], interval: float, end: float | None = None
@@ -144,8 +148,8 @@ class SaveHelper:
 
     def _reply(self, value: int) -> None:
         try:
-            os.write(self._replies, messages.REPLY.pack(value))
-        except BrokenPipeError as error:
+            self._replies.sendall(messages.REPLY.pack(value))
+        except (BrokenPipeError, ConnectionResetError) as error:
             raise HelperError(self._blame("the save-helper died")) from error
 
     def _join(self, result: int, errnum: int) -> None:

@@ -95,6 +95,10 @@ def save(
         undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report.remark))
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
+        with held():
+            helper = SaveHelper(domid, report.log, order.engine)  # it starts while the checks below are made
+            undo.by(Owed.HELPER, helper.close)
+        undo.note(helper=helper.pid)
         memory_kb = domain.memory_kb + (xen.unpopulated_kb(domid) if domain.hvm else 0)
         if order.path is not None:
             destroys = order.after is After.DESTROY
@@ -122,9 +126,7 @@ def save(
             stream = summed(file)
             undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
             engine = f"{order.engine} {SPARSE}" if order.engine and stream.is_new else order.engine
-            helper = SaveHelper(stream.fd, domid, report.log, engine)
-            undo.by(Owed.HELPER, helper.close)
-        undo.note(helper=helper.pid)
+            helper.stream_to(stream.fd, engine)
 
         undo.enter(Phase.CONFIG)
         config = order.config or living

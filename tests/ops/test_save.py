@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,6 +23,7 @@ from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.report import Report
 from pyxl.ops import programs, suspend
 from pyxl.ops.checkpoint import open_checkpoint
+from pyxl.ops.helper_run import SaveHelper
 from pyxl.ops.save import Saved, SaveOrder, save
 from tests.fakes.host import CONFIG, UUID, FakeDeviceModel, FakeStore, FakeXen, running, web1
 from tests.fakes.save_helper import LIBXC
@@ -61,6 +62,28 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(programs, "find", lambda name: str(HELPER))
     monkeypatch.delenv("FAKE_HELPER_FAIL", raising=False)
     return World(tmp_path)
+
+
+class Noted(SaveHelper):
+    """A save-helper of which one knows, afterwards, that it was started."""
+
+    started: ClassVar[list[int]] = []
+
+    def __init__(self, domid: int, log: Callable[[str], None], engine: str) -> None:
+        super().__init__(domid, log, engine)
+        self.started.append(self.pid)
+
+
+def test_the_helper_starts_before_the_checks_and_ends_with_a_save_that_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyxl.ops.save.SaveHelper", Noted)
+    world.dm.blocked = ["a device"]
+    with pytest.raises(OperationError, match=r"preflight: .*a device"):
+        world.save()
+    pid = Noted.started.pop()
+    assert not Path(f"/proc/{pid}").exists()
+    assert world.files() == []
 
 
 BEFORE_END = ["config_json 7", "guest suspends", "dm.save"]
