@@ -46,7 +46,7 @@ def main() -> None:
     have_standard_streams()
     have_utf8()
     have_no_warnings()
-    from pyxl.cli import run
+    from pyxl.cli.app import run
 
     signal.signal(signal.SIGINT, on_interrupt)
     status = run()

@@ -1,5 +1,1 @@
 """The command line: parse, call, print, exit status; one command a file, imported when it is called."""
-
-from pyxl.cli.app import run
-
-__all__ = ["run"]

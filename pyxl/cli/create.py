@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli import progress, wiring
+from pyxl.cli import options, progress, wiring
 from pyxl.ops.create import create
 
 
@@ -15,7 +15,7 @@ from pyxl.ops.create import create
 @click.option("-n", "dry_run", is_flag=True, help="Build nothing; print the config as JSON.")
 @click.option("--strict", is_flag=True, help="Refuse what is otherwise a warning: unknown options, ignored values.")
 @click.option("-q", "quiet", is_flag=True, help="Say nothing when all goes well.")
-@wiring.dm_control_option
+@options.dm_control
 @click.option("-f", "--defconfig", "file", type=click.Path(path_type=Path), help="The config file.")
 @click.argument("words", nargs=-1, metavar="[FILE] [KEY=VALUE]…")
 @click.pass_obj
@@ -37,7 +37,7 @@ def create_command(
         raise click.UsageError("create needs a config file, or settings as KEY=VALUE")
     with wiring.on_host("create", verbose) as host:
         config = wiring.guest_config(file, settings, strict, host.xen.cpu_nodes())
-        wiring.control_device_model(config, dm_control)
+        options.control_device_model(config, dm_control)
         if dry_run:
             click.echo(host.xen.normalise(config.to_json()), nl=False)
             return

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli import progress, wiring
+from pyxl.cli import options, progress, wiring
 from pyxl.cli.words import size
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
@@ -22,8 +22,8 @@ from pyxl.ops.trust import admit
 @click.option("--skip-device-state", is_flag=True, help="Of a legacy checkpoint: let the devices boot afresh.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
 @click.option("--force", is_flag=True, help="Restore even where processor or CONFIG do not fit the guest.")
-@wiring.dm_control_option
-@wiring.engine_option
+@options.dm_control
+@options.engine
 @progress.option
 @click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
 @click.pass_obj
@@ -51,7 +51,7 @@ def restore_command(
             config = _config_of(checkpoint, host)
             if said := admit(config, checkpoint.is_own):
                 click.echo(f"pyxl: {said}", err=True)
-        wiring.control_device_model(config, dm_control)
+        options.control_device_model(config, dm_control)
         log = host.log_to(config.name)
         if dump:
             click.echo(config.to_json(), err=True, nl=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli import progress, wiring
+from pyxl.cli import options, progress, wiring
 from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import size
 from pyxl.model.engine import ENGINES
@@ -18,7 +18,7 @@ from pyxl.ops.save import SaveOrder, save
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
-@wiring.engine_option
+@options.engine
 @progress.option
 @click.argument("domain")
 @click.argument("file", type=click.Path(path_type=Path))

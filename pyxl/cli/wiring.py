@@ -9,35 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import click
-
 from pyxl import interrupt
 from pyxl.cli.words import printable_lines, tell
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
-from pyxl.model.engine import ENGINES
 from pyxl.model.ports import DeviceModel
 from pyxl.model.ports import Store as StorePort
-from pyxl.ops import monitor_run, programs, xl_conf
+from pyxl.ops import monitor_run, xl_conf
 from pyxl.xen import domain_log, lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
 
-__all__ = ["Host", "on_host", "guest_config", "config_text", "control_device_model", "open_dm", "parse_config"]
+__all__ = ["Host", "on_host", "guest_config", "config_text", "open_dm", "parse_config"]
 
 #: Far more than a save or restore opens.
 OPEN_FILES = 256
-
-dm_control_option = click.option(
-    "--dm-control", type=click.Choice(["qmp", "xenstore"]),
-    help="How the device model is driven; xenstore puts pyxl-qemu-dm in front of qemu.",
-)  # fmt: skip
-
-engine_option = click.option(
-    "--engine", type=click.Choice(list(ENGINES)), default="direct", help="What moves the guest's memory.",
-)  # fmt: skip
 
 
 class Host(NamedTuple):
@@ -149,14 +137,6 @@ def parse_config(
 
 def _warn(text: str) -> None:
     tell(printable_lines(f"pyxl: {text}"))
-
-
-def control_device_model(config: GuestConfig, how: str | None) -> None:
-    """Set how the guest's device model is to be driven: "xenstore", "qmp", or as the config says (None)."""
-    if how == "xenstore":
-        config.use_device_model(programs.find(programs.QEMU_DM))
-    elif how == "qmp":
-        config.use_own_device_model(programs.QEMU_DM)
 
 
 def _have_descriptors() -> None:

@@ -78,11 +78,30 @@ def test_output_that_has_no_room_is_told(command: list[str]) -> None:
     assert result.stderr == "pyxl: [Errno 28] No space left on device\n"
 
 
-def test_nothing_heavy_is_imported_for_a_command_that_needs_none() -> None:
-    code = "import sys; from pyxl.cli import app, save, restore, create; print(*sorted(sys.modules))"
+HEAVY = {
+    "rich", "numpy", "asyncio", "subprocess", "logging", "tempfile", "shutil", "glob", "copy", "pyxl.lab", "pyxl.files",
+    "pyxl.formats.xlcfg", "pyxl.formats.legacy", "pyxl.ops.recover", "pyxl.ops.monitor", "pyxl.xen.cpu", "pyxl.xen.guest",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        ("save", {"pyxl.ops.checkpoint", "pyxl.ops.restore", "pyxl.ops.preflight", "pyxl.ops.trust"}),
+        ("restore", {"pyxl.ops.save", "pyxl.ops.helper_run", "pyxl.dm", "socket", "selectors"}),
+        ("create", {"pyxl.ops.save", "pyxl.ops.checkpoint", "pyxl.ops.helper_run", "pyxl.dm", "socket", "selectors"}),
+    ],
+)
+def test_a_command_imports_only_what_it_uses(command: str, others: set[str]) -> None:
+    code = f"import sys; had = set(sys.modules); from pyxl.cli import app, {command}; print(*sorted(set(sys.modules) - had))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert not {"rich", "numpy", "asyncio", "subprocess", "logging", "pyxl.lab"} & loaded
+    assert not (HEAVY | others) & set(done.stdout.split())
+
+
+def test_a_monitor_s_child_needs_no_command_line() -> None:
+    code = "import sys; from pyxl.cli import wiring; from pyxl.ops import monitor; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"click", "rich"} & set(done.stdout.split())
 
 
 def test_helper_starts_with_next_to_nothing() -> None:

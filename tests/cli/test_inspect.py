@@ -190,7 +190,7 @@ def test_the_page_does_not_replace_the_checkpoint(file: Path) -> None:
 
 def peak_mib(*arguments: str) -> int:
     """Run pyxl, which must not fail, and return its peak memory."""
-    code = f"from pyxl.cli import run; run({list(arguments)!r}); print(open('/proc/self/status').read())"
+    code = f"from pyxl.cli.app import run; run({list(arguments)!r}); print(open('/proc/self/status').read())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.stderr == ""
     return int(done.stdout.split("VmHWM:")[1].split()[0]) >> 10

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyxl.cli import run
+from pyxl.cli.app import run
 from pyxl.xen.ctrl import Control
 from tests.xen.faults.dom0.places import HOME
 
