@@ -36,6 +36,8 @@ def test_reboot_gives_a_new_domain(dom0: Dom0, after: str) -> None:
 
 def test_power_off_destroys(dom0: Dom0) -> None:
     under_our_monitor(dom0, "save -c")
+    own = dom0.run("awk '/^Private_Dirty/ { print $2 }' /proc/$(pgrep -of '[/]pyxl-monitor ')/smaps_rollup").stdout
+    assert int(own) < 5120  # KiB: the monitors of 50 guests are to take less than 250 MiB
     dom0.send("tick", "poweroff")
     dom0.wait_until_gone("tick")
     dom0.wait_for_log("tick", "poweroff, on_poweroff=destroy")
