@@ -79,7 +79,7 @@ def test_output_that_has_no_room_is_told(command: list[str]) -> None:
 
 
 HEAVY = {
-    "rich", "numpy", "asyncio", "subprocess", "logging", "tempfile", "shutil", "glob", "copy", "pyxl.lab", "pyxl.files",
+    "rich", "numpy", "asyncio", "subprocess", "logging", "tempfile", "shutil", "glob", "pyxl.lab", "pyxl.files",
     "pyxl.formats.xlcfg", "pyxl.formats.legacy", "pyxl.ops.recover", "pyxl.ops.monitor", "pyxl.xen.cpu", "pyxl.xen.guest",
 }  # fmt: skip
 
@@ -88,8 +88,8 @@ HEAVY = {
     ("command", "others"),
     [
         ("save", {"pyxl.ops.checkpoint", "pyxl.ops.restore", "pyxl.ops.preflight", "pyxl.ops.trust"}),
-        ("restore", {"pyxl.ops.save", "pyxl.ops.helper_run", "pyxl.dm", "socket", "selectors"}),
-        ("create", {"pyxl.ops.save", "pyxl.ops.checkpoint", "pyxl.ops.helper_run", "pyxl.dm", "socket", "selectors"}),
+        ("restore", {"pyxl.ops.save", "pyxl.ops.helper_run", "pyxl.dm"}),
+        ("create", {"pyxl.ops.save", "pyxl.ops.checkpoint", "pyxl.ops.helper_run", "pyxl.dm"}),
     ],
 )
 def test_a_command_imports_only_what_it_uses(command: str, others: set[str]) -> None:
