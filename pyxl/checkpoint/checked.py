@@ -15,6 +15,7 @@ from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe
 from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Flag, Worker
+from pyxl.errors import BadRecord
 from pyxl.formats.stream import libxl_v2, trailer, walk
 from pyxl.formats.stream.trailer import BLOCK, Trailer
 from pyxl.formats.stream.xl_header import XlHeader
@@ -42,7 +43,7 @@ class CheckedFile:
         self._hurry = Flag()
         self._stopped = False
         self._worker = Worker(self._compare_all, self.cut)
-        if self.trailer:
+        if self.trailer and self.trailer.sums:
             for index in range(-(-header.size // BLOCK)):
                 self._compare(self.trailer, index)
         os.lseek(self.fd, header.size, os.SEEK_SET)
@@ -64,6 +65,11 @@ class CheckedFile:
             return False
         os.lseek(self.fd, 0, os.SEEK_END)
         return True
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether checksums show that it is what was saved; known with the result."""
+        return self.trailer is not None and bool(self.trailer.sums)
 
     def check(self) -> None:
         """Raise what was found so far, if something was: libxl only knows that its file ended."""
@@ -97,7 +103,8 @@ class CheckedFile:
 
     def _compare(self, trailer_: Trailer, index: int) -> None:
         start = index * BLOCK
-        trailer.compare(trailer_, index, self._reader.sum(start, min(BLOCK, trailer_.covered - start)))
+        length = min(BLOCK, trailer_.covered - start)
+        trailer.compare(trailer_, index, self._reader.sum(start, length, trailer_.algorithm))
 
 
 class CheckedPipe:
@@ -113,6 +120,7 @@ class CheckedPipe:
         # A descriptor of its own: a thread that waits for a silent sender may outlive the caller's.
         self._source = source
         self._source.fd = os.dup(source.fd)
+        self._source.sums.keep(header.algorithm)
         self._header = header
         self._elements = walk.stream(self._take, self._skip, header.size)
         self.trailer: Trailer | None = None
@@ -139,6 +147,11 @@ class CheckedPipe:
         os.close(nowhere)
         return True
 
+    @property
+    def is_summed(self) -> bool:
+        """Whether checksums show that it is what was saved; known with the result."""
+        return self.trailer is not None and bool(self.trailer.sums)
+
     def check(self) -> None:
         """Raise what was found so far, if something was: libxl only knows that its file ended."""
         self._worker.check()
@@ -164,9 +177,9 @@ class CheckedPipe:
 
     def _pass_on(self) -> None:
         (last,) = deque(self._elements, maxlen=1)
-        sums = self._source.sums.all()
+        sums = self._source.sums.all(self._header.algorithm) if self._header.has_trailer else []
         found = behind(self._source, self._header, last.end)
-        if found is not None:
+        if found is not None and found.sums:
             for index, sum_ in enumerate(sums):
                 trailer.compare(found, index, sum_)
         self.trailer = found
@@ -196,5 +209,7 @@ def behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
     :raise StreamError: there is no whole one where it was promised, or something else follows END.
     """
     found = trailer.parse(source.take, end) if header.has_trailer else None
+    if found and found.algorithm not in (header.algorithm, trailer.NONE):
+        raise BadRecord("the trailer has other sums than the marker says", end)
     source.expect_end(found is not None)
     return found

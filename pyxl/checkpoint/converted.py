@@ -26,6 +26,7 @@ class ConvertedStream:
     """
 
     trailer: Trailer | None = None
+    is_summed = False
 
     def __init__(self, source: Source, offset: int, program: str, skip_device_state: bool) -> None:
         self.size = source.size

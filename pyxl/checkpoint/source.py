@@ -18,7 +18,7 @@ class Source:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.sums = RunningSums()
+        self.sums = RunningSums(*trailer.HASHES)
         status = os.fstat(fd)
         self.is_device = stat.S_ISBLK(status.st_mode)
         self.seekable = stat.S_ISREG(status.st_mode) or self.is_device

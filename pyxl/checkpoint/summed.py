@@ -13,7 +13,7 @@ from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Flag, Worker
-from pyxl.formats.stream.trailer import BLOCK
+from pyxl.formats.stream.trailer import BLOCK, XXH64
 
 #: After this many blocks it waits for the disk: else a failing disk shows only at the end, and until then the kernel
 #: slows the writer down, since it takes the disk for busy.
@@ -86,7 +86,7 @@ class SummedPipe:
         self.is_new = False
         # A descriptor of its own, so that nothing else gets the number during a copy.
         self._target = os.dup(file.fd)
-        self._sums = RunningSums()
+        self._sums = RunningSums(XXH64)
         self._given_up = False
         self._worker = Worker(self._copy, self._end)
         self._worker.start()
@@ -118,7 +118,7 @@ class SummedPipe:
         self._close_own()
         self._worker.wait()
         self._worker.check()
-        return self._sums.all()
+        return self._sums.all(XXH64)
 
     def close(self) -> None:
         """Stop copying; harmless when done twice."""

@@ -6,35 +6,41 @@ Does not know what the sums are for, nor what is in the blocks.
 import os
 
 from pyxl.errors import TruncatedStream
-from pyxl.formats.stream.trailer import BLOCK, BlockHash, block_sum
+from pyxl.formats.stream.trailer import BLOCK, HASHES, XXH64, block_sum
 
 #: Bytes that a pipe holds, and that one copy takes.
 CHUNK = 1 << 20
 
 
 class RunningSums:
-    """The sums of bytes as they pass; ``size`` counts them."""
+    """The sums of bytes as they pass, by each of ``algorithms``; ``size`` counts the bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *algorithms: int) -> None:
         self.size = 0
-        self._whole: list[int] = []
-        self._block = BlockHash()
+        self._hashes = {each: HASHES[each]() for each in algorithms}
+        self._whole: dict[int, list[int]] = {each: [] for each in algorithms}
+
+    def keep(self, algorithm: int) -> None:
+        """Make only the sums of one algorithm from now on, or with NONE no more at all."""
+        self._hashes = {each: hash_ for each, hash_ in self._hashes.items() if each == algorithm}
 
     def add(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         view = memoryview(data)
         while view:
             part = view[: BLOCK - self.size % BLOCK]
-            self._block.update(part)
             self.size += len(part)
             view = view[len(part) :]
-            if not self.size % BLOCK:
-                self._whole.append(self._block.intdigest())
-                self._block.reset()
+            for algorithm, block in self._hashes.items():
+                block.update(part)
+                if not self.size % BLOCK:
+                    self._whole[algorithm].append(block.intdigest())
+                    block.reset()
 
-    def all(self) -> list[int]:
-        """Return the sums of all that has passed; the last block may be partial."""
-        return [*self._whole, self._block.intdigest()] if self.size % BLOCK else list(self._whole)
+    def all(self, algorithm: int) -> list[int]:
+        """Return the sums of all that has passed, by an algorithm that was kept; the last block may be partial."""
+        whole = self._whole[algorithm]
+        return [*whole, self._hashes[algorithm].intdigest()] if self.size % BLOCK else list(whole)
 
 
 class BlockReader:
@@ -44,7 +50,7 @@ class BlockReader:
         self._fd = fd
         self._buffer = memoryview(bytearray(BLOCK))
 
-    def sum(self, start: int, length: int) -> int:
+    def sum(self, start: int, length: int, algorithm: int = XXH64) -> int:
         """Return the sum of ``length`` bytes from ``start``.
 
         :raise TruncatedStream: the file has fewer.
@@ -55,4 +61,4 @@ class BlockReader:
             if not got:
                 raise TruncatedStream("file ends within a block that it had", start + done)
             done += got
-        return block_sum(self._buffer[:length])
+        return block_sum(self._buffer[:length], algorithm)

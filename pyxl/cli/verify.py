@@ -48,11 +48,10 @@ def _lines(verdict: Verdict) -> list[str]:
     lines = [printable(str(finding)) for finding in verdict.findings if finding.severity is not UNKNOWN]
     if verdict.unlisted:
         lines.append(f"{verdict.unlisted} more")
-    if verdict.trailer and verdict.worst is not BROKEN:
-        lines.append(_whole(verdict.trailer))
-    elif verdict.worst is not BROKEN:
-        who = "of Xen 4.2 to 4.5, seen as converted" if verdict.legacy else "written by xl"
-        lines.append(f"framing is whole, no checksums ({who})")
+    if verdict.worst is not BROKEN:
+        who = verdict.no_sums + (", seen as converted" if verdict.legacy else "")
+        said = [f"framing is whole, no checksums ({who})" if who else "whole"]
+        lines.append(": ".join(said + ([_which(verdict.trailer)] if verdict.trailer else [])))
     return lines
 
 
@@ -66,10 +65,10 @@ def _as_json(path: Path, verdict: Verdict) -> str:
     return json.dumps(said)
 
 
-def _whole(found: Trailer) -> str:
+def _which(found: Trailer) -> str:
     by = found.identity
     saved = by.saved.replace("T", " ").replace("Z", " UTC")
-    said = f"whole: {json.dumps(by.name)}, {size(found.covered)}, saved {saved} on {by.host} by pyxl {by.pyxl}"
+    said = f"{json.dumps(by.name)}, {size(found.covered)}, saved {saved} on {by.host} by pyxl {by.pyxl}"
     versions = [f"{what} {version}" for what, version in (("Xen", by.xen), ("qemu", by.qemu)) if version]
     if versions:
         said += f" ({', '.join(versions)})"

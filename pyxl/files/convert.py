@@ -20,7 +20,7 @@ from pyxl.errors import PyxlError
 from pyxl.formats.legacy.convert import convert
 from pyxl.formats.legacy.old_config import OldConfig
 from pyxl.formats.stream import trailer, xl_header
-from pyxl.formats.stream.trailer import BLOCK
+from pyxl.formats.stream.trailer import BLOCK, XXH64
 from pyxl.interrupt import held, last_chance
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.report import Report
@@ -75,7 +75,7 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
         config = OldConfig(header)
         identity = trailer.identity(config.uuid, config.name, time.time(), os.uname().nodename, "", "")
         size = target.sums.size
-        end = trailer.encode(trailer.Trailer(size, target.sums.all(), identity))
+        end = trailer.encode(trailer.Trailer(size, target.sums.all(XXH64), identity))
         file.write(end)
 
         undo.enter(Phase.COMMIT)
@@ -95,7 +95,7 @@ class _Summed:
 
     def __init__(self, file: NewFile) -> None:
         self._file = file
-        self.sums = RunningSums()
+        self.sums = RunningSums(XXH64)
 
     def write(self, piece: bytes | memoryview) -> None:
         self._file.write(piece)

@@ -152,7 +152,7 @@ class _Inspector:
             size=self._source.size,
             end=self._end,
             errors=self._errors,
-            checksums=self._trailer is not None,
+            checksums=self._trailer is not None and bool(self._trailer.sums),
             guest=self._guest(config),
             saved=self._trailer.identity if self._trailer else Identity(xen=self._xen),
             pages=self._pages,

@@ -23,6 +23,7 @@ MAX_FINDINGS = 1000
 class Verdict:
     """What was found; ``trailer`` is the file's, None where it has none or was not read so far.
 
+    ``no_sums`` says whose file it is where it has no checksums, and is empty where it has.
     ``legacy``: offsets are in what `pyxl convert` would make of the file.
     """
 
@@ -31,6 +32,7 @@ class Verdict:
     worst: Severity | None = None
     trailer: Trailer | None = None
     legacy: bool = False
+    no_sums: str = ""
 
     def add(self, finding: Finding) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -67,26 +69,31 @@ def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
     except StreamError as error:
         yield strict.broken_by(error, "xl HEADER")
         return
+    source.sums.keep(header.algorithm)
     end = yield from strict.findings(header, source.take, source.skip)
     if end is None:
         return
     # On a pipe, the trailer covers all that has passed so far.
-    passed = source.sums.all()
+    passed = source.sums.all(header.algorithm) if header.has_trailer else []
     try:
         verdict.trailer = behind(source, header, end)
-        if verdict.trailer is None:
-            who = "of Xen 4.2 to 4.5" if verdict.legacy else "written by xl"
-            yield Finding(end, "libxl END", "no-sums", UNKNOWN, f"no checksums behind it ({who})")
+        if verdict.trailer and verdict.trailer.sums:
+            sums = _sums(source, end, header.algorithm) if source.seekable else passed
+            yield from _damaged(verdict.trailer, sums)
         else:
-            yield from _damaged(verdict.trailer, _sums(source, end) if source.seekable else passed)
+            verdict.no_sums = (
+                "decompressed: its checksums are in the compressed file" if verdict.trailer
+                else "of Xen 4.2 to 4.5" if verdict.legacy else "written by xl"
+            )  # fmt: skip
+            yield Finding(end, "libxl END", "no-sums", UNKNOWN, f"no checksums behind it ({verdict.no_sums})")
     except StreamError as error:
         yield strict.broken_by(error, "pyxl TRAILER" if header.has_trailer else "behind libxl END")
 
 
-def _sums(source: Source, size: int) -> Iterator[int]:
+def _sums(source: Source, size: int, algorithm: int) -> Iterator[int]:
     reader = BlockReader(source.fd)
     for start in range(0, size, BLOCK):
-        yield reader.sum(start, min(BLOCK, size - start))
+        yield reader.sum(start, min(BLOCK, size - start), algorithm)
 
 
 def _damaged(found: Trailer, sums: Iterable[int]) -> Iterator[Finding]:

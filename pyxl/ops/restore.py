@@ -92,7 +92,8 @@ def restore(
         report.progress(stream.size, stream.size)
         undo.enter(Phase.CHECKSUMS, domid=domid)
         stream.result()
-        if stream.trailer is None:
-            report.remark("the checkpoint has no checksums (xl wrote it): what it holds of memory was taken on trust")
+        if not stream.is_summed:
+            why = "it was compressed" if stream.trailer else "xl wrote it"
+            report.remark(f"the checkpoint has no checksums ({why}): what it holds of memory was taken on trust")
         start(xen, undo, domid, paused, start_monitor)
     return Restored(domid, config.name, stream.size, time.monotonic() - started)

@@ -31,7 +31,7 @@ def write_checkpoint(path: Path, *, summed: bool) -> int:
     before, after = streams.guest(b"here").split(b"here")
     if summed:  # the marker of the trailer is in the header
         before = xl_header.encode(streams.CONFIG) + before[len(streams.xl_s_header()) :]
-    sums = RunningSums()
+    sums = RunningSums(trailer.XXH64)
     with path.open("wb") as file:
         def write(data: bytes) -> None:
             file.write(data)
@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, *, summed: bool) -> int:
             write(pages)
         write(after)
         if summed:
-            file.write(trailer.encode(trailer.Trailer(file.tell(), sums.all(), trailer.Identity(name="big"))))
+            file.write(trailer.encode(trailer.Trailer(file.tell(), sums.all(trailer.XXH64), trailer.Identity(name="big"))))
     return len(before) - len(streams.STATIC_DATA_END)
 
 

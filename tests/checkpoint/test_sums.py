@@ -16,7 +16,7 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.sums import BlockReader, RunningSums
 from pyxl.errors import TruncatedStream
-from pyxl.formats.stream.trailer import BLOCK, block_sum
+from pyxl.formats.stream.trailer import BLOCK, XXH3_64, XXH64, block_sum
 
 DATA = os.urandom(2 * BLOCK + 12345)
 SUMS = [block_sum(DATA[at : at + BLOCK]) for at in range(0, len(DATA), BLOCK)]
@@ -24,20 +24,28 @@ SUMS = [block_sum(DATA[at : at + BLOCK]) for at in range(0, len(DATA), BLOCK)]
 
 @given(st.lists(st.integers(0, BLOCK + 1), max_size=5))
 def test_sums_of_passing_bytes_do_not_depend_on_the_pieces(cuts: list[int]) -> None:
-    running = RunningSums()
+    running = RunningSums(XXH64)
     left = memoryview(DATA)
     for cut in cuts:
         running.add(bytes(left[:cut]))
         left = left[cut:]
     running.add(bytes(left))
-    assert (running.all(), running.size) == (SUMS, len(DATA))
+    assert (running.all(XXH64), running.size) == (SUMS, len(DATA))
 
 
 def test_whole_blocks_alone_have_no_sum_of_nothing_behind_them() -> None:
-    running = RunningSums()
-    assert running.all() == []
+    running = RunningSums(XXH64)
+    assert running.all(XXH64) == []
     running.add(DATA[:BLOCK])
-    assert running.all() == SUMS[:1]
+    assert running.all(XXH64) == SUMS[:1]
+
+
+def test_sums_that_nobody_needs_are_not_made_any_more() -> None:
+    running = RunningSums(XXH3_64, XXH64)
+    running.add(DATA[:100])
+    running.keep(XXH3_64)
+    running.add(DATA[100:])
+    assert running.all(XXH3_64) == [block_sum(DATA[at : at + BLOCK], XXH3_64) for at in range(0, len(DATA), BLOCK)]
 
 
 def test_a_reader_leaves_the_offset_and_finds_a_short_file(tmp_path: Path) -> None:

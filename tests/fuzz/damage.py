@@ -59,6 +59,7 @@ def seeds() -> dict[str, bytes]:
     text = xl_header.encode(b"name = 'web1'\n", is_json=False) + hvm[len(streams.xl_s_header()) :]
     return {
         "pyxl": streams.summed(streams.checkpoint(streams.libxc_stream(records=everything), marked=True)),
+        "pyxl 0.4": streams.old(streams.checkpoint(streams.libxc_stream(records=everything), marked=True)),
         "xl": hvm[:-8] + keys + hvm[-8:],
         "xl.cfg": streams.summed(text),
         "pv": streams.pv_checkpoint(pv),
@@ -88,7 +89,7 @@ def trimmed(path: Path) -> bytes:
         if last.name != "TRAILER":
             return data
         found = trailer.parse(Bytes(os.pread(fd, last.size, last.offset)).take, last.offset)
-        return streams.summed(data, found.identity)
+        return streams.summed(data, found.identity, found.algorithm)
     finally:
         os.close(fd)
 

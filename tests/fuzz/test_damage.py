@@ -21,7 +21,7 @@ def test_a_damaged_file_gets_an_answer_in_time_and_little_memory(name: str, tmp_
             assert tried(TARGETS[name], tmp_path / "file")
 
 
-@pytest.mark.parametrize("name", ["pyxl", "xl.cfg"])
+@pytest.mark.parametrize("name", ["pyxl", "pyxl 0.4", "xl.cfg"])
 def test_no_damage_to_a_file_with_sums_goes_unseen(name: str, tmp_path: Path) -> None:
     draw = random.Random(name)
     for _ in range(500):

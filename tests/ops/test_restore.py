@@ -11,7 +11,7 @@ import pytest
 from pyxl.checkpoint.checked import CheckedFile
 from pyxl.errors import OperationError, XenError
 from pyxl.formats.guest_config import GuestConfig
-from pyxl.formats.stream import libxl_v2, record, xl_header
+from pyxl.formats.stream import libxl_v2, record, trailer, xl_header
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Store
@@ -233,13 +233,16 @@ def test_a_whole_file_with_sums_is_restored_without_a_remark(xen: FakeXen, file:
     assert report.remarks == []
 
 
-def test_a_file_of_xl_s_is_restored_with_a_remark(xen: FakeXen, file: Path) -> None:
+@pytest.mark.parametrize("is_xl_s", [True, False])
+def test_a_file_without_sums_is_restored_with_a_remark(xen: FakeXen, file: Path, is_xl_s: bool) -> None:
+    if not is_xl_s:
+        file.write_bytes(streams.summed(streams.checkpoint(marked=True), algorithm=trailer.NONE))
     with open_checkpoint(file) as checkpoint:
         config = GuestConfig(checkpoint.header.config.decode(), str(file))
         report = Remarks()
         restore(xen, FakeStore({}), no_dm, checkpoint, config, report)
     assert len(report.remarks) == 1
-    assert "no checksums (xl wrote it)" in report.remarks[0]
+    assert f"no checksums ({'xl wrote it' if is_xl_s else 'it was compressed'})" in report.remarks[0]
 
 
 @pytest.mark.parametrize("size", [0, 5 << 20])

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pyxl.errors import BadHeader, TruncatedStream, UnsupportedStream
 from pyxl.formats.stream.record import Take
+from pyxl.formats.stream.trailer import NONE, XXH3_64, XXH64
 
 MAGIC = b"Xen saved domain, xl format\n \x00 \r"
 BYTE_ORDER = 0x01020304
@@ -20,6 +21,7 @@ MARKER = struct.Struct("<8sII")  # magic, version, flags
 MARKER_MAGIC = b"pyxlmark"
 MARKER_VERSION = 1
 MARKER_TRAILER = 1  # a trailer follows END
+MARKER_XXH64 = 2  # its sums, where it has some, are XXH64; else XXH3
 #: A config is some 2 KiB; a file that claims more than this is bad or hostile.
 MAX_OPTIONAL = 1 << 20
 
@@ -29,7 +31,8 @@ class XlHeader(NamedTuple):
 
     ``block`` is the optional data as they are in the file, ``config`` is the config in them without its NUL: JSON if
     ``is_json``, else xl.cfg text, empty if none was saved; ``config_length`` counts the NUL.
-    ``has_marker`` says that pyxl's marker ends the block, ``has_trailer`` that it promises a trailer behind END.
+    ``has_marker`` says that pyxl's marker ends the block, ``has_trailer`` that it promises a trailer behind END, and
+    ``algorithm`` with which sums, if it has some.
     """
 
     flags: int
@@ -38,6 +41,7 @@ class XlHeader(NamedTuple):
     config_length: int = 0
     has_marker: bool = False
     has_trailer: bool = False
+    algorithm: int = NONE
     optional_flags: int = 0
 
     @property
@@ -64,7 +68,7 @@ def encode(config: bytes, is_json: bool = True) -> bytes:
     one without it.
     """
     flags, config = (KNOWN_FLAGS, config + b"\0") if is_json else (FLAG_STREAM_V2, config)
-    marker = MARKER.pack(MARKER_MAGIC, MARKER_VERSION, MARKER_TRAILER)
+    marker = MARKER.pack(MARKER_MAGIC, MARKER_VERSION, MARKER_TRAILER | MARKER_XXH64)
     return XlHeader(flags, LENGTH.pack(len(config)) + config + marker).encode()
 
 
@@ -96,15 +100,16 @@ def parse(take: Take) -> XlHeader:
     config = block[LENGTH.size : end].rstrip(b"\0")
     # Without its magic it is xl's own, or damaged: then the bytes behind END show that.
     has_marker = block.startswith(MARKER_MAGIC, end)
-    has_trailer = has_marker and _promises_trailer(block[end:], HEADER.size + end)
-    return XlHeader(flags, block, config, config_length, has_marker, has_trailer, optional)
+    algorithm = _promised_sums(block[end:], HEADER.size + end) if has_marker else NONE
+    return XlHeader(flags, block, config, config_length, has_marker, algorithm != NONE, algorithm, optional)
 
 
-def _promises_trailer(rest: bytes, offset: int) -> bool:
-    """Return whether ``rest``, a marker at ``offset``, promises a trailer."""
+def _promised_sums(rest: bytes, offset: int) -> int:
+    """Return the sums of the trailer that ``rest``, a marker at ``offset``, promises; NONE where it promises none."""
     if len(rest) != MARKER.size:
         raise BadHeader(f"marker of {len(rest)} bytes", offset)
     _, version, flags = MARKER.unpack(rest)
-    if version != MARKER_VERSION or flags & ~MARKER_TRAILER:
+    known = {0: NONE, MARKER_TRAILER: XXH3_64, MARKER_TRAILER | MARKER_XXH64: XXH64}
+    if version != MARKER_VERSION or flags not in known:
         raise UnsupportedStream(f"marker version {version} with flags {flags:#x}", offset, "A later pyxl wrote it.")
-    return bool(flags & MARKER_TRAILER)
+    return known[flags]

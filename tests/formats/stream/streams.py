@@ -57,11 +57,18 @@ def pv_checkpoint(records: bytes) -> bytes:
     return xl_s_header() + libxl_v2.start() + libxc_stream(3, records, libxc_v2.TYPE_PV) + libxl_v2.end()
 
 
-def summed(data: bytes, identity: trailer.Identity | None = None) -> bytes:
-    """Return the file with its trailer."""
-    sums = RunningSums()
+def summed(data: bytes, identity: trailer.Identity | None = None, algorithm: int = trailer.XXH64) -> bytes:
+    """Return the file with its trailer; that without sums is what `zstd -d` makes of a compressed one."""
+    sums = RunningSums(trailer.XXH64, trailer.XXH3_64)
     sums.add(data)
-    return data + trailer.encode(trailer.Trailer(len(data), sums.all(), identity or trailer.Identity(name="web1")))
+    found = sums.all(algorithm) if algorithm else []
+    return data + trailer.encode(trailer.Trailer(len(data), found, identity or trailer.Identity(name="web1"), algorithm))
+
+
+def old(data: bytes) -> bytes:
+    """Return a marked file as pyxl wrote it up to 0.4: with XXH3."""
+    marker = xl_header.MARKER_MAGIC + struct.pack("<I", xl_header.MARKER_VERSION)
+    return summed(data.replace(marker + b"\3", marker + b"\1", 1), algorithm=trailer.XXH3_64)
 
 
 def context_entry(typecode: int, instance: int, **values: Value) -> Entry:

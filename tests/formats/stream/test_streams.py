@@ -38,7 +38,7 @@ def test_header_is_xl_s_byte_for_byte_with_the_marker_behind_the_config() -> Non
     data = xl_header.encode(b"{}\n")
     assert data[:32] == b"Xen saved domain, xl format\n \x00 \r"
     assert data[32:48] == bytes.fromhex("04030201 03000000 00000000 18000000")
-    assert data[48:] == b"\x04\0\0\0{}\n\0" + b"pyxlmark" + bytes.fromhex("01000000 01000000")
+    assert data[48:] == b"\x04\0\0\0{}\n\0" + b"pyxlmark" + bytes.fromhex("01000000 03000000")
 
 
 def test_header_gives_back_the_config_without_its_nul() -> None:

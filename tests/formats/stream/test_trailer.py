@@ -29,12 +29,15 @@ def parse(data: bytes, offset: int) -> Trailer:
 
 
 @given(
-    st.integers(0, 20 * BLOCK), st.builds(Identity, values, values, values, values, values, values, values), st.data()
-)
-def test_a_trailer_comes_back_and_leaves_the_next_byte(covered: int, identity: Identity, data: st.DataObject) -> None:
-    count = -(-covered // BLOCK)
+    st.integers(0, 20 * BLOCK), st.builds(Identity, values, values, values, values, values, values, values),
+    st.sampled_from([trailer.NONE, trailer.XXH3_64, trailer.XXH64]), st.data(),
+)  # fmt: skip
+def test_a_trailer_comes_back_and_leaves_the_next_byte(
+    covered: int, identity: Identity, algorithm: int, data: st.DataObject
+) -> None:
+    count = -(-covered // BLOCK) if algorithm else 0
     sums = tuple(data.draw(st.lists(st.integers(0, (1 << 64) - 1), min_size=count, max_size=count)))
-    written = Trailer(covered, sums, identity)
+    written = Trailer(covered, sums, identity, algorithm)
     encoded = trailer.encode(written)
     source = Bytes(encoded + b"next")
     assert trailer.parse(source.take, covered) == written._replace(size=len(encoded))
@@ -72,7 +75,7 @@ def test_an_identity_that_is_no_json_object_is_refused(text: bytes) -> None:
     ("head", "error"),
     [
         ((b"notmagic", 1, BLOCK, 100, 1, 2), BadRecord),
-        ((trailer.MAGIC, 2, BLOCK, 100, 1, 2), UnsupportedStream),
+        ((trailer.MAGIC, 3, BLOCK, 100, 1, 2), UnsupportedStream),
         ((trailer.MAGIC, 1, 4096, 100, 1, 2), UnsupportedStream),
         ((trailer.MAGIC, 1, BLOCK, 101, 1, 2), BadRecord),
         ((trailer.MAGIC, 1, BLOCK, 100, 0xFFFF_FFFF, 2), BadRecord),
@@ -83,6 +86,23 @@ def test_a_claim_is_refused_before_it_is_read(head: tuple[object, ...], error: t
     source = Bytes(trailer.HEAD.pack(*head))
     with pytest.raises(error):
         trailer.parse(source.take, 100)
+
+
+@pytest.mark.parametrize(
+    ("count", "algorithm", "error"),
+    [(1, (3, 0), UnsupportedStream), (1, (2, 1), UnsupportedStream), (1, (0, 0), BadRecord), (0, (2, 0), BadRecord)],
+)
+def test_sums_of_an_unknown_kind_are_refused(count: int, algorithm: tuple[int, int], error: type[StreamError]) -> None:
+    head = trailer.HEAD.pack(trailer.MAGIC, 2, BLOCK, 100, count, 2) + trailer.ALGORITHM.pack(*algorithm)
+    with pytest.raises(error):
+        parse(head, 100)
+
+
+def test_a_trailer_of_pyxl_0_4_has_no_algorithm() -> None:
+    encoded = trailer.encode(Trailer(100, (1,), IDENTITY, trailer.XXH3_64))
+    assert encoded[8:12] == b"\1\0\0\0"
+    assert trailer.encode(Trailer(100, (1,), IDENTITY))[8:12] == b"\2\0\0\0"
+    assert parse(encoded, 100).algorithm == trailer.XXH3_64
 
 
 def marked(marker: bytes) -> xl_header.XlHeader:
@@ -103,7 +123,8 @@ def test_a_marker_is_none_of_the_config_s() -> None:
     ("marker", "error"),
     [
         (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 2, 1), UnsupportedStream),
-        (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 3), UnsupportedStream),
+        (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 2), UnsupportedStream),
+        (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 7), UnsupportedStream),
         (xl_header.MARKER_MAGIC, BadHeader),
         (xl_header.MARKER.pack(xl_header.MARKER_MAGIC, 1, 1) + b"x", BadHeader),
     ],
@@ -170,6 +191,26 @@ def test_xl_s_file_is_whole_and_has_no_sums(check: Check) -> None:
     found = check(streams.checkpoint())
     assert (found.worst, found.trailer) == (UNKNOWN, None)
     assert [finding.rule for finding in found.findings] == ["no-sums"]
+
+
+def test_a_decompressed_file_is_whole_and_has_no_sums(check: Check) -> None:
+    found = check(streams.summed(streams.checkpoint(marked=True), IDENTITY, trailer.NONE))
+    assert (found.worst, found.trailer and found.trailer.identity) == (UNKNOWN, IDENTITY)
+    assert [finding.text for finding in found.findings] == [
+        "no checksums behind it (decompressed: its checksums are in the compressed file)"
+    ]
+
+
+def test_a_file_of_pyxl_0_4_is_checked_by_its_own_sums(check: Check) -> None:
+    data = bytearray(streams.old(streams.checkpoint(state=bytes(BLOCK), marked=True)))
+    assert check(bytes(data)).worst is None
+    data[BLOCK] ^= 1
+    assert [each.rule for each in check(bytes(data)).findings] == ["sum"]
+
+
+def test_sums_of_another_kind_than_the_marker_says_are_refused(check: Check) -> None:
+    (found,) = check(streams.summed(streams.checkpoint(marked=True), IDENTITY, trailer.XXH3_64)).findings
+    assert (found.severity, found.text) == (BROKEN, "the trailer has other sums than the marker says")
 
 
 def test_every_flip_of_a_bit_is_found(check: Check) -> None:
