@@ -1,7 +1,7 @@
 """A checkpoint that is restored while its sums are checked: a file by a second reader, a pipe as it passes.
 
-Both kinds have the same methods: a restore need not know which it has.  libxl reads from ``fd``; where the file is bad,
-libxl sees its end, and ``check`` and ``result`` raise the reason.
+All kinds, also those of decompressed.py and converted.py, have the same methods: a restore need not know which it has.
+libxl reads from ``fd``; where the file is bad, libxl sees its end, and ``check`` and ``result`` raise the reason.
 
 libxl always sees its own header and LIBXC_CONTEXT whole: where a stream is bad or ends before its memory, libxl 4.17
 calls a function that is not set yet, and the process dies.
@@ -9,16 +9,19 @@ calls a function that is not set yet, and the process dies.
 
 import os
 from collections import deque
+from typing import TYPE_CHECKING
 
 from pyxl.checkpoint.descriptors import write_all
-from pyxl.checkpoint.source import Source
-from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe
+from pyxl.checkpoint.passed_on import PassedOn
+from pyxl.checkpoint.source import Source, behind
 from pyxl.checkpoint.sums import CHUNK, BlockReader
 from pyxl.checkpoint.worker import Flag, Worker
-from pyxl.errors import BadRecord
 from pyxl.formats.stream import libxl_v2, trailer, walk
 from pyxl.formats.stream.trailer import BLOCK, Trailer
 from pyxl.formats.stream.xl_header import XlHeader
+
+if TYPE_CHECKING:
+    from pyxl.checkpoint.decompressed import DecompressedFile
 
 #: Seconds between two looks at how far libxl is.
 _LOOK_SECONDS = 0.05
@@ -107,7 +110,7 @@ class CheckedFile:
         trailer.compare(trailer_, index, self._reader.sum(start, length, trailer_.algorithm))
 
 
-class CheckedPipe:
+class CheckedPipe(PassedOn):
     """A pipe that passes a stream on to libxl up to its END, and checks it when the trailer has come.
 
     Before that only its header is known.  ``trailer`` is None until then, and where xl wrote the stream.
@@ -116,15 +119,13 @@ class CheckedPipe:
     size = 0
 
     def __init__(self, source: Source, header: XlHeader) -> None:
-        self.fd, self._to_libxl = pipe()
-        # A descriptor of its own: a thread that waits for a silent sender may outlive the caller's.
-        self._source = source
-        self._source.fd = os.dup(source.fd)
-        self._source.sums.keep(header.algorithm)
+        super().__init__(source)
+        # A thread that waits for a silent sender may outlive the caller's descriptor.
+        source.keep_open()
+        source.sums.keep(header.algorithm)
         self._header = header
         self._elements = walk.stream(self._take, self._skip, header.size)
-        self.trailer: Trailer | None = None
-        self._worker = Worker(self._pass_on, self.cut)
+        self._thread = Worker(self._pass_on, self.cut)
 
     def start(self) -> None:
         """Wait until the stream has come to its memory, then begin to pass it on.
@@ -133,47 +134,11 @@ class CheckedPipe:
         """
         for _ in range(2):  # libxl's header, LIBXC_CONTEXT
             next(self._elements)
-        self._worker.start()
+        self._thread.start()
 
     def passed(self) -> int:
         """Return how many bytes of the stream have come."""
         return self._source.offset
-
-    def cut(self) -> bool:
-        """Have the reader of the stream see its end; what still comes is not passed on."""
-        # In place, so that nothing else gets the number while the thread uses it.
-        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        os.dup2(nowhere, self._to_libxl, inheritable=False)
-        os.close(nowhere)
-        return True
-
-    @property
-    def is_summed(self) -> bool:
-        """Whether checksums show that it is what was saved; known with the result."""
-        return self.trailer is not None and bool(self.trailer.sums)
-
-    def check(self) -> None:
-        """Raise what was found so far, if something was: libxl only knows that its file ended."""
-        self._worker.check()
-
-    def result(self) -> None:
-        """Wait until the pipe has ended and all is checked.
-
-        :raise StreamError: the stream is bad.
-        """
-        self._worker.wait()
-        self._worker.check()
-
-    def close(self) -> None:
-        """Stop passing on, and wait only briefly for a silent sender; harmless when done twice."""
-        if self.fd < 0:
-            return
-        os.close(self.fd)
-        self.fd = -1
-        self._worker.wait(PATIENCE_SECONDS)
-        if not self._worker.running:
-            os.close(self._to_libxl)
-            os.close(self._source.fd)
 
     def _pass_on(self) -> None:
         (last,) = deque(self._elements, maxlen=1)
@@ -195,21 +160,13 @@ class CheckedPipe:
             length -= len(self._take(min(length, CHUNK)))
 
 
-def checked(source: Source, header: XlHeader) -> CheckedFile | CheckedPipe:
+def checked(source: Source, header: XlHeader) -> "CheckedFile | CheckedPipe | DecompressedFile":
     """Return a checkpoint, whose header was just read from ``source``, for a restore that checks its sums.
 
     :raise StreamError: it is a file, and bad as far as that is known without reading all of it.
     """
+    if source.compressed is not None:
+        from pyxl.checkpoint.decompressed import DecompressedFile
+
+        return DecompressedFile(source, source.compressed, header)
     return CheckedFile(source, header) if source.seekable else CheckedPipe(source, header)
-
-
-def behind(source: Source, header: XlHeader, end: int) -> Trailer | None:
-    """Return the trailer behind END, None where xl wrote the file.
-
-    :raise StreamError: there is no whole one where it was promised, or something else follows END.
-    """
-    found = trailer.parse(source.take, end) if header.has_trailer else None
-    if found and found.algorithm not in (header.algorithm, trailer.NONE):
-        raise BadRecord("the trailer has other sums than the marker says", end)
-    source.expect_end(found is not None)
-    return found

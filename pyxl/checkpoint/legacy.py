@@ -2,6 +2,7 @@
 
 from pyxl.checkpoint.converted import look_over
 from pyxl.checkpoint.source import Source
+from pyxl.errors import PyxlError
 from pyxl.formats.legacy.convert import traditional
 from pyxl.formats.legacy.old_config import OldConfig
 from pyxl.formats.stream.xl_header import XlHeader
@@ -14,6 +15,9 @@ def admit(source: Source, header: XlHeader, skip_device_state: bool) -> XlHeader
 
     :raise StreamError: the file is bad, or its device state is qemu-traditional's and not skipped.
     """
+    if source.compressed:
+        hint = "`zstd -dc FILE | pyxl restore -` or `… | pyxl convert - NEW` takes it."
+        raise PyxlError("a legacy checkpoint that is compressed cannot be read as it is", hint)
     old = OldConfig(header)
     if old.is_traditional and not skip_device_state:
         raise traditional(header.size)

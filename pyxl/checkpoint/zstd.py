@@ -136,7 +136,10 @@ class Decompressor:
 
 
 class Inflation:
-    """Decompresses frames whose bytes come one after the other; ``is_within`` says that the last one has not ended."""
+    """Decompresses frames whose bytes come one after the other.
+
+    ``is_within`` says that the frame has not ended, ``has_more`` that there is more content without more data.
+    """
 
     def __init__(self) -> None:
         self._library = library()
@@ -144,21 +147,22 @@ class Inflation:
         self._content = memoryview(bytearray(1 << 20))
         self._out = _Buffer(_place(self._content)[0], len(self._content), 0)
         self._in = _Buffer(None, 0, 0)
-        self._data = b""
+        self._data = memoryview(b"")
         self.is_within = False
+        self.has_more = False
 
     @property
-    def taken(self) -> int:
-        """How many bytes of the data that came last are used up."""
-        return int(self._in.pos)
+    def rest(self) -> memoryview:
+        """What is not used up of the data that were added last."""
+        return self._data[self._in.pos :]
 
     def add(self, data: bytes) -> None:
-        """Take the next bytes, once ``content`` has none left of those before."""
-        self._data = data  # keeps the memory
+        """Take the next bytes; what was left of those before is to be the first of them."""
+        self._data = memoryview(data)
         self._in = _Buffer(_place(data)[0], len(data), 0)
 
     def content(self) -> memoryview:
-        """Return some of the content, none where more data are needed or a frame has ended; good until the next call.
+        """Return some of the content, none of the next frame; good until the next call.
 
         :raise ZstdError: the data are damaged, or no zstd frame.
         """
@@ -166,6 +170,7 @@ class Inflation:
         stream = self._library.ZSTD_decompressStream
         left = _checked(self._library, stream(self._context, ctypes.byref(self._out), ctypes.byref(self._in)))
         self.is_within = left != 0
+        self.has_more = self.is_within and self._out.pos == self._out.size
         return self._content[: self._out.pos]
 
     def __del__(self) -> None:

@@ -141,7 +141,8 @@ def _config(what: str, host: dict[str, Any], verbose: bool, uuid: str | None = N
 
 
 def _is_checkpoint(file: Path) -> bool:
+    from pyxl.formats import seekable
     from pyxl.formats.stream.xl_header import MAGIC
 
     with open(file, "rb") as source:
-        return source.read(len(MAGIC)) == MAGIC
+        return source.read(len(MAGIC)).startswith((MAGIC, seekable.MAGIC))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from pyxl.cli.words import printable, size
+from pyxl.cli.words import compressed, printable, size
 from pyxl.files.inspect import Inspection
 
 PAGE_KIB = 4
@@ -44,7 +44,7 @@ def facts(found: Inspection, zeros: int | None) -> Iterator[tuple[str, str]]:
         yield "saved", "the file does not say when or where"
     versions = [f"{what} {version}" for what, version in (("Xen", saved.xen), ("qemu", saved.qemu)) if version]
     yield "on", ", ".join(versions) or "unknown"
-    yield "size", f"{size(found.size)} ({found.size} bytes)"
+    yield "size", f"{size(found.size)} ({found.size} bytes)" + compressed(found.size, found.stored)
     if found.errors:
         yield "whole", f"no: right up to byte {found.end}"
     elif found.checksums:

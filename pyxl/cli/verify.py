@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli.words import printable, size
+from pyxl.cli.words import compressed, printable, size
 from pyxl.files.verify import Verdict, verify
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.stream.trailer import Trailer
@@ -52,6 +52,7 @@ def _lines(verdict: Verdict) -> list[str]:
         who = verdict.no_sums + (", seen as converted" if verdict.legacy else "")
         said = [f"framing is whole, no checksums ({who})" if who else "whole"]
         lines.append(": ".join(said + ([_which(verdict.trailer)] if verdict.trailer else [])))
+        lines[-1] += compressed(verdict.size, verdict.stored)
     return lines
 
 
@@ -60,7 +61,8 @@ def _as_json(path: Path, verdict: Verdict) -> str:
     identity = verdict.trailer.identity if verdict.trailer else None
     said = {
         "file": str(path), "verdict": verdict.worst.value if verdict.worst else "clean", "findings": findings,
-        "unlisted": verdict.unlisted, "legacy": verdict.legacy, "identity": identity._asdict() if identity else None,
+        "unlisted": verdict.unlisted, "legacy": verdict.legacy, "size": verdict.size, "stored": verdict.stored,
+        "identity": identity._asdict() if identity else None,
     }  # fmt: skip
     return json.dumps(said)
 

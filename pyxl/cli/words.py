@@ -20,6 +20,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def compressed(count: int, stored: int) -> str:
+    """Return how ``count`` bytes that take ``stored`` are compressed: ", compressed to 21.3 MiB (6.4 : 1)"; "" if 0."""
+    return f", compressed to {size(stored)} ({count / stored:.1f} : 1)" if stored else ""
+
+
 def size(count: float) -> str:
     """Return a number of bytes for a person: "545 MiB"."""
     for unit in ("B", "KiB", "MiB", "GiB"):

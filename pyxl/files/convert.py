@@ -48,6 +48,7 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
         opened.callback(os.close, fd)
         undo.enter(Phase.CHECK_FILE)
         source = Source(fd)
+        opened.callback(source.close)
         header = xl_header.parse(source.take)
         if header.is_v2:
             raise PyxlError("it is no legacy checkpoint: there is nothing to convert")
@@ -62,7 +63,7 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
         report.step("converting")
         if source.seekable:
             os.lseek(fd, header.size, os.SEEK_SET)
-        inflow = Inflow(fd, header.size)
+        inflow = Inflow(source.fd, header.size)
         target = _Summed(file)
         target.write(xl_header.encode(header.config, header.is_json))
         shown = started

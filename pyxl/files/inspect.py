@@ -55,6 +55,7 @@ class Inspection(NamedTuple):
     ``size`` is the file's and ``end`` is where the part that is right ends, in bytes; ``errors`` say what is wrong, and
     are empty where the framing is whole.  ``saved`` is the trailer's identity; xl's file has only Xen's version.
     ``checksums`` says that there are some, not that they are right.  ``left_out`` counts records that are not listed.
+    ``stored`` is what a compressed file takes, 0 of any other; all else, the ``size`` too, is of what it holds.
     ``legacy`` is empty unless the file is of Xen 4.2 to 4.5; it says that offsets are in what it is converted to.
     """
 
@@ -71,6 +72,7 @@ class Inspection(NamedTuple):
     records: list[Record]
     left_out: int
     legacy: str = ""
+    stored: int = 0
 
 
 def inspect(path: Path, contents: bool = False) -> Inspection:
@@ -152,7 +154,7 @@ class _Inspector:
             size=self._source.size,
             end=self._end,
             errors=self._errors,
-            checksums=self._trailer is not None and bool(self._trailer.sums),
+            checksums=self._trailer is not None and (bool(self._trailer.sums) or self._source.is_summed),
             guest=self._guest(config),
             saved=self._trailer.identity if self._trailer else Identity(xen=self._xen),
             pages=self._pages,
@@ -161,6 +163,7 @@ class _Inspector:
             records=self._records,
             left_out=self._left_out,
             legacy=self._legacy(),
+            stored=self._source.compressed.stored if self._source.compressed else 0,
         )
 
     def _legacy(self) -> str:

@@ -129,4 +129,4 @@ class LegacyView(Source):
         length = min(length, end - offset)
         place = self._places[part]
         start = (place >> 1) + offset - self._starts[part]
-        return bytes(self._made[start : start + length]) if place & 1 else os.pread(self.fd, length, start)
+        return bytes(self._made[start : start + length]) if place & 1 else self._pread(length, start)

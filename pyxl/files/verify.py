@@ -5,15 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyxl.checkpoint.checked import behind
-from pyxl.checkpoint.source import Source
+from pyxl.checkpoint.source import Source, behind
 from pyxl.checkpoint.sums import BlockReader
 from pyxl.errors import BadRecord, StreamError, UnsupportedStream
 from pyxl.files.opened import LegacyView, seen_through
 from pyxl.formats.stream import verify as strict
 from pyxl.formats.stream import xl_header
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding, Severity
-from pyxl.formats.stream.trailer import BLOCK, Trailer, compare
+from pyxl.formats.stream.trailer import BLOCK, Trailer, block_sum, compare
 
 #: Findings that are kept for a file; more are only counted.
 MAX_FINDINGS = 1000
@@ -23,6 +22,7 @@ MAX_FINDINGS = 1000
 class Verdict:
     """What was found; ``trailer`` is the file's, None where it has none or was not read so far.
 
+    ``size`` is in bytes, 0 of a pipe; ``stored`` is what the file takes where it is compressed, else 0.
     ``no_sums`` says whose file it is where it has no checksums, and is empty where it has.
     ``legacy``: offsets are in what `pyxl convert` would make of the file.
     """
@@ -33,6 +33,8 @@ class Verdict:
     trailer: Trailer | None = None
     legacy: bool = False
     no_sums: str = ""
+    size: int = 0
+    stored: int = 0
 
     def add(self, finding: Finding) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -48,17 +50,30 @@ def verify(path: Path) -> Verdict:
 
     :raise OSError: it cannot be read.
     """
+    verdict = Verdict()
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        verdict = Verdict()
-        for finding in _findings(Source(fd), verdict):
+        for finding in _findings(fd, verdict):
             verdict.add(finding)
         return verdict
     finally:
         os.close(fd)
 
 
-def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
+def _findings(fd: int, verdict: Verdict) -> Iterator[Finding]:
+    try:
+        source = Source(fd)
+    except StreamError as error:
+        yield strict.broken_by(error, "seek table")
+        return
+    verdict.size, verdict.stored = source.size, source.compressed.stored if source.compressed else 0
+    try:
+        yield from _of_source(source, verdict)
+    finally:
+        source.close()
+
+
+def _of_source(source: Source, verdict: Verdict) -> Iterator[Finding]:
     try:
         if source.seekable:
             source = seen_through(source)
@@ -77,10 +92,13 @@ def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
     passed = source.sums.all(header.algorithm) if header.has_trailer else []
     try:
         verdict.trailer = behind(source, header, end)
+        if source.compressed:
+            for bad in source.compressed.damaged():
+                yield Finding(bad.offset, "frame", "sum", BROKEN, bad.what)
         if verdict.trailer and verdict.trailer.sums:
             sums = _sums(source, end, header.algorithm) if source.seekable else passed
             yield from _damaged(verdict.trailer, sums)
-        else:
+        elif not verdict.trailer or not source.is_summed:
             verdict.no_sums = (
                 "decompressed: its checksums are in the compressed file" if verdict.trailer
                 else "of Xen 4.2 to 4.5" if verdict.legacy else "written by xl"
@@ -93,7 +111,11 @@ def _findings(source: Source, verdict: Verdict) -> Iterator[Finding]:
 def _sums(source: Source, size: int, algorithm: int) -> Iterator[int]:
     reader = BlockReader(source.fd)
     for start in range(0, size, BLOCK):
-        yield reader.sum(start, min(BLOCK, size - start), algorithm)
+        length = min(BLOCK, size - start)
+        if source.compressed:  # by another program: pyxl makes no sums twice
+            yield block_sum(source.read(start, length), algorithm)
+        else:
+            yield reader.sum(start, length, algorithm)
 
 
 def _damaged(found: Trailer, sums: Iterable[int]) -> Iterator[Finding]:

@@ -22,6 +22,9 @@ from pyxl.ops import programs
 
 if TYPE_CHECKING:
     from pyxl.checkpoint.converted import ConvertedStream
+    from pyxl.checkpoint.decompressed import DecompressedFile
+
+    Stream = CheckedFile | CheckedPipe | DecompressedFile | ConvertedStream
 
 STDIN = 0
 #: Seconds that a named pipe may have nothing to read; standard input may wait for as long as its other end does.
@@ -39,7 +42,7 @@ class Checkpoint(NamedTuple):
     path: Path
     is_own: bool
     header: xl_header.XlHeader
-    stream: "CheckedFile | CheckedPipe | ConvertedStream"
+    stream: "Stream"
     policy: tuple[bool, CpuPolicy] | None
     source: Source | None = None
 
@@ -69,6 +72,7 @@ def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[
             source = Source(fd)
             header = xl_header.parse(source.take)
             policy = None
+            stream: Stream
             if not header.is_v2:
                 header, stream = _converted(source, header, skip_device_state)
             elif skip_device_state:
@@ -98,7 +102,7 @@ def _wait_for_writer(fd: int, path: Path) -> None:
 
 def _converted(
     source: Source, header: xl_header.XlHeader, skip_device_state: bool
-) -> "tuple[xl_header.XlHeader, CheckedFile | CheckedPipe | ConvertedStream]":
+) -> "tuple[xl_header.XlHeader, Stream]":
     """Return the header and stream of a legacy checkpoint, which is rare: what it needs is imported only here."""
     from pyxl.checkpoint import legacy
     from pyxl.checkpoint.converted import ConvertedStream

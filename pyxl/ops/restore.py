@@ -58,7 +58,7 @@ def restore(
 
     ``replaced`` is the checkpoint's own config, where ``config`` is another; ``start_monitor`` is called with the domid
     before the guest runs; ``force`` passes over the checks of the processor and of a config that does not fit;
-    ``engine`` moves the memory of a file, libxc always that of a pipe.
+    ``engine`` moves the memory of a file, libxc always that of a pipe or of a compressed file, which comes through one.
 
     :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
@@ -82,7 +82,9 @@ def restore(
             helper = programs.find(programs.SAVE_HELPER)
             stream.start()
             config_json = config.to_json()
-            restored = partial(xen.restore, config_json, stream.fd, helper, engine if checkpoint.source else LIBXC)
+            source = checkpoint.source
+            mover = engine if source and not source.compressed else LIBXC
+            restored = partial(xen.restore, config_json, stream.fd, helper, mover)
             building = Building(xen, undo, config.uuid, restored, stream.cut)
             try:
                 domid = building.result(lambda: report.progress(stream.passed(), stream.size), report.interval)

@@ -14,6 +14,7 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxl_v2, record, trailer, xl_header
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
+from pyxl.model.engine import LIBXC
 from pyxl.model.ports import Store
 from pyxl.model.report import Report
 from pyxl.ops import checkpoint, programs
@@ -243,6 +244,44 @@ def test_a_file_without_sums_is_restored_with_a_remark(xen: FakeXen, file: Path,
         restore(xen, FakeStore({}), no_dm, checkpoint, config, report)
     assert len(report.remarks) == 1
     assert f"no checksums ({'xl wrote it' if is_xl_s else 'it was compressed'})" in report.remarks[0]
+
+
+def test_a_compressed_file_is_restored_as_what_it_holds(
+    xen: FakeXen, calls: list[str], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = streams.summed(streams.checkpoint(marked=True), algorithm=trailer.NONE)
+    file.write_bytes(streams.compressed(whole, 1000))
+    report = Remarks()
+    engines = []
+
+    def restore(config_json: str, fd: int, helper: str, engine: str) -> int:
+        engines.append(engine)
+        return FakeXen.restore(xen, config_json, fd, helper, engine)
+
+    monkeypatch.setattr(xen, "restore", restore)
+    assert run(xen, FakeStore({}), file, report).size == len(whole)
+    assert (calls, report.remarks) == (["restore web1", "unpause 8"], [])
+    assert engines == [LIBXC]  # it comes through a pipe
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
+def test_a_cut_compressed_file_is_refused_before_anything_is_built(
+    xen: FakeXen, calls: list[str], file: Path, part: float
+) -> None:
+    stored = streams.compressed(streams.checkpoint(), 1000)
+    file.write_bytes(stored[: int(part * len(stored))])
+    with pytest.raises(OperationError, match="check file: the file is compressed and its seek table is missing: the file was cut"):
+        run(xen, FakeStore({}), file)
+    assert calls == []
+
+
+def test_a_compressed_file_whose_content_is_cut_is_refused_before_anything_is_built(
+    xen: FakeXen, calls: list[str], file: Path
+) -> None:
+    file.write_bytes(streams.compressed(streams.checkpoint()[:-1], 1000))
+    with pytest.raises(OperationError, match="check file: file ends 1 bytes too early"):
+        run(xen, FakeStore({}), file)
+    assert calls == []
 
 
 @pytest.mark.parametrize("size", [0, 5 << 20])

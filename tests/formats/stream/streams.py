@@ -4,6 +4,8 @@ import struct
 from collections.abc import Mapping
 
 from pyxl.checkpoint.sums import RunningSums
+from pyxl.checkpoint.zstd import Compressor
+from pyxl.formats import seekable
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.hvm.context import Entry, Value
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, record, trailer, xl_header
@@ -69,6 +71,13 @@ def old(data: bytes) -> bytes:
     """Return a marked file as pyxl wrote it up to 0.4: with XXH3."""
     marker = xl_header.MARKER_MAGIC + struct.pack("<I", xl_header.MARKER_VERSION)
     return summed(data.replace(marker + b"\3", marker + b"\1", 1), algorithm=trailer.XXH3_64)
+
+
+def compressed(data: bytes, most: int = 2 << 20) -> bytes:
+    """Return a file of frames that hold ``data``, ``most`` bytes each."""
+    compressor = Compressor(1, most)
+    frames = [(bytes(compressor.frame(part)), len(part)) for at in range(0, len(data), most) for part in [data[at : at + most]]]
+    return b"".join(frame for frame, _ in frames) + seekable.encode((len(frame), size) for frame, size in frames)
 
 
 def context_entry(typecode: int, instance: int, **values: Value) -> Entry:
