@@ -1,6 +1,7 @@
 """Work in several threads on pieces that are taken, and put down, one at a time and in their order."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Condition, Lock, Semaphore
@@ -66,9 +67,10 @@ class Relay:
             worker.check()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until all is put down, for ever by default; with ``seconds`` for each lane at most so long."""
+        """Wait until all is put down, for ever by default."""
+        end = None if seconds is None else time.monotonic() + seconds
         for worker in self._workers:
-            worker.wait(seconds)
+            worker.wait(None if end is None else max(end - time.monotonic(), 0))
 
     def _run(self, lane: Lane) -> None:
         while True:

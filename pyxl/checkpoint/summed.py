@@ -1,8 +1,8 @@
 """A checkpoint that is written while its blocks are summed: a file by a second reader, a pipe as it passes.
 
-Both kinds have the same methods: the writer need not know which it has, but that only a file ``is_new`` (has nothing
-where it is not written to).  The save-helper writes to ``fd``; ``write``
-appends at the same place while it does not.  Does not know what is written.
+Both kinds, and the one of compressing.py, have the same methods: the writer need not know which it has, but that only a
+file ``is_new`` (has nothing where it is not written to).  The save-helper writes to ``fd``; ``write`` appends at the
+same place while it does not.  Does not know what is written, but for the trailer.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Flag, Worker
-from pyxl.formats.stream.trailer import BLOCK, XXH64
+from pyxl.formats.stream import trailer
+from pyxl.formats.stream.trailer import BLOCK, XXH64, Identity, Trailer
 
 #: After this many blocks it waits for the disk: else a failing disk shows only at the end, and until then the kernel
 #: slows the writer down, since it takes the disk for busy.
@@ -24,7 +25,33 @@ _LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 1.0
 
 
-class SummedFile:
+class _Summed:
+    """What both kinds have in common."""
+
+    _file: NewFile
+
+    def size(self) -> int:
+        raise NotImplementedError
+
+    def finish(self) -> list[int]:
+        raise NotImplementedError
+
+    def stored(self) -> int:
+        """Return how many bytes the target has got of a compressed file; this is none."""
+        return 0
+
+    def end(self, identity: Identity) -> int:
+        """Append the trailer, and return the size of the whole; nothing may be written any more.
+
+        :raise OSError: the target took no more, or the disk has failed.
+        """
+        sums, covered = self.finish(), self.size()
+        end = trailer.encode(Trailer(covered, sums, identity))
+        self._file.write(end)
+        return covered + len(end)
+
+
+class SummedFile(_Summed):
     """A new file whose blocks are summed while this process and the save-helper append to it.
 
     A block is read while the page cache still has it.  Then the kernel is told to write it to the disk, and every few
@@ -78,12 +105,13 @@ class SummedFile:
                     self._file.sync()
 
 
-class SummedPipe:
+class SummedPipe(_Summed):
     """A pipe to a target that cannot be read back; its bytes are summed as they pass."""
 
     def __init__(self, file: NewFile) -> None:
         self._from_writer, self.fd = pipe()
         self.is_new = False
+        self._file = file
         # A descriptor of its own, so that nothing else gets the number during a copy.
         self._target = os.dup(file.fd)
         self._sums = RunningSums(XXH64)

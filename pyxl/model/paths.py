@@ -7,6 +7,7 @@ RUN_DIRECTORY = "/var/run/xen"
 #: Where the journals of operations on guests are; it survives a reboot, as the files that they name do.
 JOURNAL_DIRECTORY = "/var/lib/xen/pyxl"
 XL_CONF = "/etc/xen/xl.conf"
+PYXL_CONF = "/etc/xen/pyxl.conf"
 #: Where xenstored listens.
 XENSTORED = "/var/run/xenstored/socket"
 #: What xl holds while it builds a domain.

@@ -15,6 +15,9 @@ class Report:
     def progress(self, done: int, total: int) -> None:
         """``done`` of about ``total`` bytes of the stream have passed."""
 
+    def stored(self, count: int) -> None:
+        """``count`` bytes have been stored of a stream that is compressed, 0 of any other; told before its progress."""
+
     def remark(self, text: str) -> None:
         """Something that a person should read, but that does not stop the operation."""
 

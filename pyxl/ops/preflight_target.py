@@ -6,6 +6,7 @@ They touch nothing.
 import errno
 import os
 import resource
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +24,14 @@ STREAM_OVERHEAD = 16 << 20
 
 
 def can_be_written(
-    xen: Hypervisor, store: Store, target: Path, memory: int, *, destroys: bool, force: bool
-) -> list[str]:
+    xen: Hypervisor, store: Store, target: Path, memory: int,
+    *, destroys: bool, force: bool, compressed: bool = False,
+) -> list[str]:  # fmt: skip
     """Refuse a target that cannot take the checkpoint of a guest with ``memory`` bytes, or that somebody needs.
 
     ``destroys`` says that the guest is then nowhere else.  ``force`` passes over the check for room, and returns what
-    it found: a file system may compress, or not know.
+    it found: a file system may compress, or not know.  How much room a ``compressed`` one needs shows only while it is
+    written, so for that one a lack of room is a remark.
 
     :raise PyxlError: the reason and its remedy.
     """
@@ -39,7 +42,25 @@ def can_be_written(
         raise PyxlError(f"{target} keeps nothing: the guest would be gone", "`-c` lets it run on after such a save.")
     if target.exists():
         _check_nobody_s(xen, store, target)
-    return unless_forced(lambda: _check_room(target, memory + STREAM_OVERHEAD), force)
+    if not compressed:
+        return unless_forced(lambda: _check_room(target, memory + STREAM_OVERHEAD), force)
+    try:
+        _check_room(target, memory + STREAM_OVERHEAD)
+    except PyxlError as shortage:
+        return [f"{shortage} where it cannot be compressed"]
+    return []
+
+
+def has_an_end(target: Path | int) -> None:
+    """Refuse a compressed checkpoint on a block device: its seek table stands at its end, where nobody would find it.
+
+    :raise PyxlError: it would be on one.
+    """
+    if stat.S_ISBLK(os.fstat(target).st_mode) if isinstance(target, int) else target.is_block_device():
+        raise PyxlError(
+            "a block device keeps no compressed checkpoint: the end of the file could not be found again",
+            "Save to a file, or with `--compress=off`.",
+        )
 
 
 def _check_place(target: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.new_file import NewFile
@@ -20,6 +20,7 @@ from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
 from pyxl.model import paths
+from pyxl.model.compression import Compression
 from pyxl.model.domain import DomainInfo
 from pyxl.model.engine import DIRECT, SPARSE
 from pyxl.model.phases import After, Owed, Phase
@@ -35,10 +36,13 @@ from pyxl.ops.preflight_save import (
     nothing_added_late,
     nothing_passed_through,
 )  # fmt: skip
-from pyxl.ops.preflight_target import can_be_written
+from pyxl.ops.preflight_target import can_be_written, has_an_end
 from pyxl.ops.saved_guest import SavedGuest
 from pyxl.ops.settle import hold
 from pyxl.xen import toolstacks
+
+if TYPE_CHECKING:
+    from pyxl.checkpoint.compressing import Compressing
 
 #: Seconds between two looks at the save-helper's progress, where nobody wants to see it.
 LOOK_SECONDS = 1.0
@@ -49,7 +53,7 @@ class SaveOrder(NamedTuple):
 
     ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
     file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks for room and vNUMA;
-    ``engine`` moves the memory.
+    ``engine`` moves the memory; without a ``compression`` the file is xl's.
     """
 
     domain: DomainInfo
@@ -59,6 +63,7 @@ class SaveOrder(NamedTuple):
     keep_domid: bool = False
     force: bool = False
     engine: str = DIRECT
+    compression: Compression | None = None
 
     @property
     def path(self) -> Path | None:
@@ -70,10 +75,14 @@ class SaveOrder(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """A checkpoint that is whole and durable: ``size`` in bytes, times in seconds."""
+    """A checkpoint that is whole and durable, times in seconds.
+
+    ``size`` is in bytes, ``stored`` what the file takes where it is compressed, else 0.
+    """
 
     name: str
     size: int
+    stored: int
     seconds: float
     suspended_seconds: float
 
@@ -102,10 +111,13 @@ def save(
         memory_kb = domain.memory_kb + (xen.unpopulated_kb(domid) if domain.hvm else 0)
         if order.path is not None:
             destroys = order.after is After.DESTROY
-            for passed_over in can_be_written(
-                xen, store, order.path, memory_kb * 1024, destroys=destroys, force=order.force
-            ):
-                report.remark(passed_over)
+            for remark in can_be_written(
+                xen, store, order.path, memory_kb * 1024, destroys=destroys, force=order.force,
+                compressed=order.compression is not None,
+            ):  # fmt: skip
+                report.remark(remark)
+        if order.compression is not None:
+            has_an_end(order.target)
         for remark in can_be_saved(xen, store, domain):
             report.log(remark)
         device_model = open_dm(domain, store)
@@ -123,7 +135,7 @@ def save(
             _check_alone(order.path, domain.uuid)
         with held():
             file = NewFile(order.target)
-            stream = summed(file)
+            stream = _stream(file, order.compression)
             undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
             engine = f"{order.engine} {SPARSE}" if order.engine and stream.is_new else order.engine
             helper.stream_to(stream.fd, engine)
@@ -145,12 +157,9 @@ def save(
 
         undo.enter(Phase.DEVICE_MODEL_STATE)
         stream.write(guest.device_model_records() + libxl_v2.end())
-        sums, covered = stream.finish(), stream.size()
         version = "" if device_model is None else device_model.version
         identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
-        end = trailer.encode(trailer.Trailer(covered, sums, identity))
-        file.write(end)
-        size = covered + len(end)
+        size, stored = stream.end(identity), stream.stored()
 
         undo.enter(Phase.COMMIT)
         report.step("waiting for the disk")
@@ -170,7 +179,7 @@ def save(
             raise PyxlError(said) from error
         file.close()
         ended = time.monotonic()
-    return Saved(name, size, ended - started, ended - guest.asked_at)
+    return Saved(name, size, stored, ended - started, ended - guest.asked_at)
 
 
 def _fit_memory(config: GuestConfig, memory_kb: int, report: Report) -> int:
@@ -245,7 +254,16 @@ def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler
     return {"suspend": suspend, "switch_qemu_logdirty": switch_qemu_logdirty}
 
 
-def _look(stream: SummedFile | SummedPipe, report: Report, total: int) -> int:
+def _stream(file: NewFile, compression: Compression | None) -> "SummedFile | SummedPipe | Compressing":
+    """Return ``file`` for writing; it must stay open until the result is closed."""
+    if compression is None:
+        return summed(file)
+    from pyxl.checkpoint.compressing import Compressing
+
+    return Compressing(file, compression)
+
+
+def _look(stream: "SummedFile | SummedPipe | Compressing", report: Report, total: int) -> int:
     """Report how many of about ``total`` bytes are written, and return the number.
 
     :raise OSError: the disk has failed.
@@ -253,11 +271,12 @@ def _look(stream: SummedFile | SummedPipe, report: Report, total: int) -> int:
     stream.check()
     done = stream.size()
     if report.interval is not None:
+        report.stored(stream.stored())
         report.progress(done, max(total, done))
     return done
 
 
-def _discard(file: NewFile, phase: Phase, stream: SummedFile | SummedPipe) -> str | None:
+def _discard(file: NewFile, phase: Phase, stream: "SummedFile | SummedPipe | Compressing") -> str | None:
     """Close a file that does not become a checkpoint, and say so; say nothing if it has its name already."""
     has_name = file.committed
     stream.close()

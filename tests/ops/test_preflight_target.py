@@ -60,6 +60,13 @@ def test_too_little_room_unless_forced(store: FakeStore, tmp_path: Path) -> None
     assert said.startswith("passed over by --force: ") and "the checkpoint needs up to" in said
 
 
+def test_a_compressed_file_may_need_less_room(store: FakeStore, tmp_path: Path) -> None:
+    xen = FakeXen([], running())
+    [said] = can_be_written(xen, store, tmp_path / "x", 1 << 60, destroys=True, force=False, compressed=True)
+    assert said.startswith(f"{tmp_path} has ") and said.endswith(" MiB where it cannot be compressed")
+    assert can_be_written(xen, store, tmp_path / "x", 1, destroys=True, force=False, compressed=True) == []
+
+
 def test_a_limit_on_the_size_of_files(store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (10 << 20, -1))
     with pytest.raises(PyxlError, match="no file may be larger than 10 MiB here, the checkpoint needs up to 17 MiB"):

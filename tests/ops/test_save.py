@@ -10,14 +10,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pyxl.checkpoint import journal
+from pyxl.checkpoint import compressing, journal
 from pyxl.checkpoint.journal import Journal
 from pyxl.checkpoint.undo import Undo
 from pyxl.errors import OperationError, PyxlError, StoreTimeout, XenError
+from pyxl.files.opened import opened
 from pyxl.files.verify import verify
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxl_v2, xl_header
 from pyxl.model import paths
+from pyxl.model.compression import Compression
 from pyxl.model.domain import ShutdownReason
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.report import Report
@@ -189,6 +191,49 @@ def test_file_is_header_stream_state_end(world: World) -> None:
     assert world.files() == ["checkpoint"]
 
 
+def test_a_compressed_file_holds_what_a_plain_one_is(world: World) -> None:
+    plain = world.target.with_name("plain")
+    world.save(After.RESUME)
+    world.target.rename(plain)
+    saved = world.save(compression=Compression())
+    with opened(world.target) as source:
+        covered = verify(plain).trailer.covered  # type: ignore[union-attr]
+        assert source.read(0, covered) == plain.read_bytes()[:covered]
+        assert (source.size, world.target.stat().st_size) == (saved.size, saved.stored)
+    found = verify(world.target)
+    assert found.findings == verify(plain).findings  # the fake helper's stream is none that Xen makes
+    assert found.trailer is not None
+    assert (found.trailer.identity.name, found.trailer.sums) == ("web1", ())
+    with open_checkpoint(world.target) as checkpoint:
+        assert checkpoint.stream.is_summed
+    assert world.files() == ["checkpoint", "plain"]
+
+
+def test_a_compressed_pipe_gets_what_a_file_gets(world: World) -> None:
+    ends = os.pipe()
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(os.fdopen(ends[0], "rb").read()))
+    reader.start()
+    order = SaveOrder(world.xen.all[7], ends[1], compression=Compression(3, 1))
+    save(world.xen, world.store, lambda *_: world.dm, order, Report())
+    os.close(ends[1])
+    reader.join()
+    world.target.write_bytes(got[0])
+    with open_checkpoint(world.target) as checkpoint:
+        assert checkpoint.stream.is_summed
+
+
+def test_a_full_disk_leaves_a_compressed_save_s_guest_running(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compressing.Compressing, "put", full)
+    with pytest.raises(OperationError, match=r"No space left on device; guest (resumed|still running), nothing written"):
+        world.save(compression=Compression())
+    assert world.files() == []
+    assert not world.xen.all[7].suspended
+
+
 def test_old_file_is_replaced_only_by_a_whole_one(world: World) -> None:
     world.target.write_bytes(b"old")
     world.dm.fail = {"dm.save"}
@@ -312,14 +357,15 @@ FAILURES = [
 ]
 
 
+@pytest.mark.parametrize("compression", [None, Compression()], ids=["plain", "compressed"])
 @pytest.mark.parametrize(("breaks", "cause", "undone"), FAILURES)
 def test_every_failure_says_what_and_leaves_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch,
-    breaks: "Callable[[World, pytest.MonkeyPatch], None]", cause: str, undone: str,
+    breaks: "Callable[[World, pytest.MonkeyPatch], None]", cause: str, undone: str, compression: Compression | None,
 ) -> None:  # fmt: skip
     breaks(world, monkeypatch)
     with pytest.raises(OperationError) as caught:
-        world.save()
+        world.save(compression=compression)
     said = str(caught.value)
     assert said.startswith('save 7 "web1": ')
     assert cause in said
@@ -331,13 +377,14 @@ def test_every_failure_says_what_and_leaves_nothing(
     assert world.store.nodes[paths.control_shutdown(7)] == ""
 
 
-def test_interrupt_resumes_the_guest(world: World) -> None:
+@pytest.mark.parametrize("compression", [None, Compression()], ids=["plain", "compressed"])
+def test_interrupt_resumes_the_guest(world: World, compression: Compression | None) -> None:
     def interrupt() -> bytes:
         raise KeyboardInterrupt
 
     world.dm.stop_and_save = interrupt  # type: ignore[method-assign]
     with pytest.raises(OperationError, match="interrupted; guest resumed, nothing written"):
-        world.save()
+        world.save(compression=compression)
     assert world.calls[-1] == "resume 7"
     assert world.files() == []
 
