@@ -53,6 +53,10 @@ class _Quiet(Report):
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
         self._started = time.monotonic()
+        self._stored = 0
+
+    def stored(self, count: int) -> None:
+        self._stored = count
 
     def remark(self, text: str) -> None:
         self.log(text)
@@ -77,11 +81,12 @@ class _Plain(_Quiet):
     def progress(self, done: int, total: int) -> None:
         if done < total:
             share = f"{100 * done // total} % of {size(total)}" if total else size(done)
-            tell(f"  {share}, {size(self._rate(done))}/s")
+            stored = f", {size(self._stored)} stored" if self._stored else ""
+            tell(f"  {share}, {size(self._rate(done))}/s{stored}")
 
 
 class _Json(_Quiet):
-    """One JSON object a line: {"step": …} or {"bytes", "total", "rate", "seconds_left"}."""
+    """One JSON object a line: {"step": …} or {"bytes", "total", "rate", "seconds_left"}, and "stored" if compressed."""
 
     interval = _JSON_SECONDS
 
@@ -92,6 +97,8 @@ class _Json(_Quiet):
         rate = self._rate(done)
         left = round((total - done) / rate, 1) if rate else None
         line = {"bytes": done, "total": total, "rate": round(rate), "seconds_left": left}
+        if self._stored:
+            line["stored"] = self._stored
         tell(json.dumps(line))
 
 
@@ -119,7 +126,8 @@ class _Bar(_Quiet):
 
     def progress(self, done: int, total: int) -> None:
         with suppress(OSError):
-            self._bar.update(self._task, completed=done, total=total)
+            stored = f"{size(self._stored)} stored" if self._stored else ""
+            self._bar.update(self._task, completed=done, total=total, stored=stored)
 
 
 def _rich_bar() -> "tuple[Progress, TaskID]":
@@ -128,6 +136,6 @@ def _rich_bar() -> "tuple[Progress, TaskID]":
 
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+        TimeRemainingColumn(), TextColumn("{task.fields[stored]}"), console=Console(stderr=True), transient=True,
     )  # fmt: skip
-    return bar, bar.add_task("starting", total=None)
+    return bar, bar.add_task("starting", total=None, stored="")

@@ -6,43 +6,59 @@ import click
 
 from pyxl.cli import options, progress, wiring
 from pyxl.cli.target import STDOUT, target_of
-from pyxl.cli.words import size
+from pyxl.cli.words import compressed, size
+from pyxl.model.compression import AUTO, compression
 from pyxl.model.engine import ENGINES
 from pyxl.model.phases import After
+from pyxl.ops import pyxl_conf
 from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import SaveOrder, save
 
 
-@click.command("save", short_help="Save a domain's state to a checkpoint file.")
+class _BareCompress(click.Command):
+    """A command whose `--compress` may stand without a value; click would take the next word, the domain, for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"{arg}={AUTO}" if arg == "--compress" else arg for arg in args])
+
+
+@click.command("save", cls=_BareCompress, short_help="Save a domain's state to a checkpoint file.")
 @click.option("-c", "keep", is_flag=True, help="Leave the domain running after the save.")
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
 @options.engine
+@click.option("--compress", metavar="[=LEVEL|auto|off]", help="Write zstd frames; auto keeps pace with the disk.")
+@click.option("--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.")
 @progress.option
 @click.argument("domain")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def save_command(
-    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, engine: str, mode: str, domain: str,
-    file: Path, config: Path | None,
+    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, engine: str, compress: str | None,
+    threads: int | None, mode: str, domain: str, file: Path, config: Path | None,
 ) -> None:  # fmt: skip
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
     FILE takes its name only when it is whole and on the disk; until then an old FILE stays as it was, and when
     anything fails the domain runs on.  `-` is standard output.  CONFIG replaces the domain's own config in the file.
+
+    `zstd -dc` makes xl's file of a compressed one.  /etc/xen/pyxl.conf may have defaults: `compress = auto`.
     """
+    site = pyxl_conf.read()
+    how = compression(compress or site.compress, threads or site.threads)
     after = After.PAUSE if pause else After.RESUME if keep else After.DESTROY
     with wiring.on_host("save", verbose) as host:
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config, nodes=host.xen.cpu_nodes()) if config else None
-        order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine])
+        order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine], how)
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name_of(host.store, found.domid))
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
-    said = f'saved {found.domid} "{saved.name}" to {order}: {size(saved.size)} in {saved.seconds:.1f} s'
+    what = size(saved.size) + compressed(saved.size, saved.stored)
+    said = f'saved {found.domid} "{saved.name}" to {order}: {what} in {saved.seconds:.1f} s'
     log(said)
     said += f", guest away for {saved.suspended_seconds:.1f} s; {after.value}"
     click.echo(said, err=order.target == STDOUT)

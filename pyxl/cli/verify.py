@@ -50,9 +50,9 @@ def _lines(verdict: Verdict) -> list[str]:
         lines.append(f"{verdict.unlisted} more")
     if verdict.worst is not BROKEN:
         who = verdict.no_sums + (", seen as converted" if verdict.legacy else "")
-        said = [f"framing is whole, no checksums ({who})" if who else "whole"]
-        lines.append(": ".join(said + ([_which(verdict.trailer)] if verdict.trailer else [])))
-        lines[-1] += compressed(verdict.size, verdict.stored)
+        which = [f"framing is whole, no checksums ({who})" if who else "whole"]
+        lines.append(": ".join(which + ([_which(verdict.trailer)] if verdict.trailer else [])))
+        lines[-1] += f";{said}" if (said := compressed(verdict.size, verdict.stored)) else ""
     return lines
 
 

@@ -21,8 +21,8 @@ def printable_lines(text: str) -> str:
 
 
 def compressed(count: int, stored: int) -> str:
-    """Return how ``count`` bytes that take ``stored`` are compressed: ", compressed to 21.3 MiB (6.4 : 1)"; "" if 0."""
-    return f", compressed to {size(stored)} ({count / stored:.1f} : 1)" if stored else ""
+    """Return how ``count`` bytes that take ``stored`` are compressed: " compressed to 21.3 MiB (6.4 : 1)"; "" if 0."""
+    return f" compressed to {size(stored)} ({count / stored:.1f} : 1)" if stored else ""
 
 
 def size(count: float) -> str:

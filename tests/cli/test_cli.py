@@ -123,6 +123,16 @@ def test_plain_progress_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 2
 
 
+def test_progress_says_what_is_stored_of_a_compressed_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    for mode in ("plain", "json"):
+        with progress.shown(mode, lambda _: None) as report:
+            report.stored(1 << 19)
+            report.progress(1 << 20, 4 << 20)
+    plain, as_json = capsys.readouterr().err.splitlines()
+    assert plain.endswith("/s, 512 KiB stored")
+    assert json.loads(as_json)["stored"] == 1 << 19
+
+
 def test_json_progress_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.shown("json", lambda _: None) as report:
         report.step("writing memory")
