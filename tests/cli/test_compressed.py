@@ -9,6 +9,7 @@ import pytest
 
 from pyxl.cli.words import size
 from pyxl.formats.stream import trailer, xl_header
+from tests.cli.test_convert import OLD
 from tests.formats.stream import streams
 
 ROOT = Path(__file__).parents[2]
@@ -77,3 +78,19 @@ def test_a_cut_one_is_refused_in_one_line(files: tuple[Path, Path]) -> None:
         assert done.returncode
         assert b"is compressed and its seek table is missing: the file was cut" in done.stderr
         assert done.stderr.count(b"\n") == 1
+
+
+def test_a_legacy_one_is_seen_as_what_it_holds_and_converted_from_a_pipe(tmp_path: Path) -> None:
+    old, compressed, new = (tmp_path / name for name in ("old", "compressed", "new"))
+    old.write_bytes(OLD)
+    compressed.write_bytes(streams.compressed(OLD, 5000))
+    plain, found = (pyxl("extract", "--memory", "raw", file) for file in (old, compressed))
+    assert (found.returncode, found.stdout) == (0, plain.stdout)
+    done = pyxl("convert", compressed, new)
+    assert done.returncode == 1
+    assert b"a legacy checkpoint that is compressed cannot be read as it is\n" in done.stderr
+    assert b"`zstd -dc FILE | pyxl restore -` or `\xe2\x80\xa6 | pyxl convert - NEW` takes it." in done.stderr
+    with subprocess.Popen(["cat", compressed], stdout=subprocess.PIPE) as sender:
+        command = [sys.executable, "-m", "pyxl", "convert", "-", str(new)]
+        assert subprocess.run(command, stdin=sender.stdout, cwd=ROOT, capture_output=True).returncode == 0
+    assert pyxl("verify", new).returncode == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.source import Source
+from pyxl.formats import seekable
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2, trailer, walk, xl_header
 from pyxl.formats.stream.libxc_records import PageData
 from pyxl.formats.stream.walk import Element
@@ -57,7 +58,9 @@ def seeds() -> dict[str, bytes]:
     hvm = streams.checkpoint(streams.libxc_stream(records=everything))
     keys = libxl_v2.emulator_xenstore_data(2, [("physmap/0/size", "1000")])
     text = xl_header.encode(b"name = 'web1'\n", is_json=False) + hvm[len(streams.xl_s_header()) :]
+    of_zstd = streams.summed(streams.checkpoint(streams.libxc_stream(records=everything), marked=True), algorithm=trailer.NONE)
     return {
+        "compressed": streams.compressed(of_zstd, 4096),
         "pyxl": streams.summed(streams.checkpoint(streams.libxc_stream(records=everything), marked=True)),
         "pyxl 0.4": streams.old(streams.checkpoint(streams.libxc_stream(records=everything), marked=True)),
         "xl": hvm[:-8] + keys + hvm[-8:],
@@ -127,7 +130,12 @@ def damaged(draw: random.Random, data: bytes) -> Damaged:
 
 
 def _elements(data: bytes) -> list[Element]:
-    """Return the elements of a file; a legacy stream has none, so any four bytes may be a head."""
+    """Return the elements of a file; a legacy stream has none, so any four bytes may be a head.
+
+    Of a compressed one, every entry of its seek table may be damaged like a head, and all else as if it had none.
+    """
+    if data.startswith(seekable.MAGIC):
+        return [Element("zstd", walk.NO_RECORD, "", at, 8, at + 4, 4) for at in range(len(data) - 100, len(data) - 8)]
     source = Bytes(data)
     header = xl_header.parse(source.take)
     if header.is_v2:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyxl.files.opened import opened
 from tests.fuzz import damage
 from tests.fuzz.trial import BYTES, TARGETS, bounded, tried, verdict
 
@@ -29,6 +30,26 @@ def test_no_damage_to_a_file_with_sums_goes_unseen(name: str, tmp_path: Path) ->
         damaged.write_to(tmp_path / "file")
         whole = damaged == (SEEDS[name], len(SEEDS[name]))
         assert verdict(tmp_path / "file") == ("clean" if whole else "broken")
+
+
+def test_no_damage_changes_what_a_compressed_file_holds(tmp_path: Path) -> None:
+    """Some bits of a frame say nothing."""
+    draw = random.Random("compressed")
+    whole, same = SEEDS["compressed"], 0
+    content = read(whole, tmp_path / "whole")
+    for _ in range(1000):
+        damaged = damage.damaged(draw, whole)
+        damaged.write_to(tmp_path / "file")
+        if verdict(tmp_path / "file") != "broken":
+            assert read(damaged.data[: damaged.size], tmp_path / "file") == content
+            same += damaged != (whole, len(whole))
+    assert same < 10
+
+
+def read(data: bytes, path: Path) -> bytes:
+    path.write_bytes(data)
+    with opened(path) as source:
+        return source.read(0, source.size)
 
 
 @pytest.mark.parametrize("name", SEEDS)
