@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check lint bench fuzz faults soak clean
+.PHONY: help judge demo test check lint bench fuzz faults soak clean
 
 help:
 	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
@@ -26,13 +26,19 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+# zstd's program is the judge of compressed checkpoints.
+judge:
+	@command -v zstd >/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends zstd; \
+		else echo "pyxl: zstd is not installed; run: sudo apt-get install zstd" >&2; exit 1; fi; }
+
 demo: $(STAMP)
 	$(BIN)/pyxl lab demo
 
-test: $(STAMP) lint
+test: $(STAMP) judge lint
 	$(BIN)/python -m pytest
 
-check: $(STAMP) lint
+check: $(STAMP) judge lint
 	$(BIN)/python -m pytest -m "not lab"
 
 lint: $(STAMP)
