@@ -12,11 +12,13 @@ import os
 import sys
 
 from pyxl.errors import PyxlError
-from pyxl.xen import guest, lib
+from pyxl.xen import guest
 from pyxl_save_helper import callbacks, confine
 
 FATAL = 255  # exit status before libxc could be asked, as the stock helper's
 ERROR = 8  # log level
+#: The word of ENGINE that says where the frames of a restore are.
+FRAMES = "frames="
 _FD_BYTES, _WORDS_BYTES = 4, 256
 #: Set by pyxl, which sees progress in the stream fd's offset and needs no messages for it.
 QUIET = "PYXL_SAVE_HELPER_QUIET"
@@ -24,9 +26,6 @@ QUIET = "PYXL_SAVE_HELPER_QUIET"
 ENGINE = "PYXL_SAVE_HELPER_ENGINE"
 #: Set by pyxl, which starts the helper before it has opened the stream, and hands it over on standard input.
 LATER = "PYXL_SAVE_HELPER_LATER"
-#: Releases of Xen on which the memory engine's streams were compared with libxc's.
-PROVEN = ((4, 17),)
-
 USAGE = """usage: pyxl-save-helper --save-domain IO_FD RECV_FD DOMID XCFLAGS CBFLAGS STREAM_TYPE
        pyxl-save-helper --restore-domain IO_FD SEND_BACK_FD DOMID STORE_PORT STORE_DOMID CONSOLE_PORT \
 CONSOLE_DOMID CBFLAGS STREAM_TYPE
@@ -46,6 +45,7 @@ def main() -> None:
     # A Ctrl-C goes to the whole foreground group; the toolstack decides what it means.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     confine.keep_only(numbers[0], numbers[1])
+    open_frames()
     if not confine.end_with_parent():
         sys.exit(callbacks.TOOLSTACK_GONE)
     toolstack = callbacks.Toolstack(out_fd=1, in_fd=0)
@@ -55,7 +55,7 @@ def main() -> None:
         if LATER in os.environ:
             if has_direct(library, numbers[2]):
                 from pyxl_save_helper import direct  # noqa: F401  (it loads while the toolstack is not ready)
-            os.environ[ENGINE] = take_stream(numbers[0])
+            os.environ[ENGINE] = take_stream(numbers)
         confine.limit(library.host_pages())
     except (PyxlError, OSError) as error:
         toolstack.send("log", ERROR, -1, "pyxl-save-helper", str(error))
@@ -69,19 +69,32 @@ def main() -> None:
     os._exit(0)
 
 
-def take_stream(io_fd: int) -> str:
-    """Wait for the stream, which takes the place of ``io_fd``, and return the words for the engine that come with it.
+def open_frames() -> None:
+    """Open the frames of a restore while this process may: a path of the toolstack's becomes a descriptor of ours."""
+    words = os.environ.get(ENGINE, "").split()
+    for number, word in enumerate(words):
+        if word.startswith(FRAMES):
+            words[number] = f"{FRAMES}{os.open(word[len(FRAMES) :], os.O_RDONLY | os.O_CLOEXEC)}"
+            os.environ[ENGINE] = " ".join(words)
+
+
+def take_stream(numbers: list[int]) -> str:
+    """Wait for the stream, and return the words for the engine that come with it.
+
+    It takes the place of IO_FD; a table of frames may come as a second descriptor, and becomes RECV_FD.
 
     Ends the process where the toolstack has come to want no stream.
     """
     toolstack = _socket.socket(fileno=0)
-    words, passed, _, _ = toolstack.recvmsg(_WORDS_BYTES, _socket.CMSG_SPACE(_FD_BYTES))
+    words, passed, _, _ = toolstack.recvmsg(_WORDS_BYTES, _socket.CMSG_SPACE(2 * _FD_BYTES))
     toolstack.detach()
     if not passed:
         sys.exit(callbacks.TOOLSTACK_GONE)
-    fd = int.from_bytes(passed[0][2], sys.byteorder)
-    os.dup2(fd, io_fd)
+    data = passed[0][2]
+    fd, *others = (int.from_bytes(data[at : at + _FD_BYTES], sys.byteorder) for at in range(0, len(data), _FD_BYTES))
+    os.dup2(fd, numbers[0])
     os.close(fd)
+    numbers[1:2] = others or numbers[1:2]
     return words.decode().strip()
 
 
@@ -94,7 +107,7 @@ def save(
     if has_direct(library, domid):
         from pyxl_save_helper import direct
 
-        return direct.save(library.handle, toolstack, io_fd, domid, os.environ[ENGINE].split())
+        return direct.save(library.handle, toolstack, io_fd, recv_fd, domid, os.environ[ENGINE].split())
     calls = callbacks.for_save(toolstack, cb_flags)
     return library.save(io_fd, domid, xc_flags, calls, stream_type, recv_fd)
 
@@ -110,7 +123,7 @@ def restore(
         from pyxl_save_helper import direct
 
         result, store_gfn, console_gfn = direct.restore(
-            library.handle, toolstack, cb_flags, io_fd, domid, store, console
+            library.handle, toolstack, cb_flags, io_fd, domid, store, console, os.environ[ENGINE].split()
         )
     else:
         calls = callbacks.for_restore(toolstack, cb_flags)
@@ -121,8 +134,8 @@ def restore(
 
 
 def has_direct(library: guest.GuestLibrary, domid: int) -> bool:
-    """Tell whether the memory engine is asked for, and has been proven for a domain of this kind on this Xen."""
-    return bool(os.environ.get(ENGINE)) and lib.xen_version() in PROVEN and library.is_hvm(domid)
+    """Tell whether the memory engine is asked for, and can be had for a domain of this kind."""
+    return bool(os.environ.get(ENGINE)) and library.is_hvm(domid)
 
 
 def cut_stream_on_sigterm(io_fd: int) -> None:

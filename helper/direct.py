@@ -1,6 +1,7 @@
 """The memory engine in the place of libxc's xc_domain_save and xc_domain_restore.
 
-A toolstack asks for it in the environment: "direct", and words for what it is to do.  Imported only then.
+A toolstack asks for it in the environment: "direct", and words for what it is to do (helper/README.md).  Imported only
+then.
 """
 
 import ctypes
@@ -20,45 +21,71 @@ TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyxl.memory.sinks import Sink
+
 _ERROR = 8  # log level
 _MOST_THREADS = 4
 
 
-def save(handle: int, toolstack: Toolstack, io_fd: int, domid: int, words: list[str]) -> int:
+def save(handle: int, toolstack: Toolstack, io_fd: int, table: int, domid: int, words: list[str]) -> int:
     """Stream ``domid`` to ``io_fd`` and return 0, or -1 with the reason in errno and in the toolstack's log.
 
-    ``words``: "sparse" leaves holes for zero pages.
+    ``table`` gets an entry for each frame, where frames are asked for.
     """
     if toolstack.send("suspend") != 1:
         ctypes.set_errno(0)
         return -1
-    sink = PlainSink(io_fd, "sparse" in words)
+    facts = _facts(words)
     domain, memory = hvm.HvmDomain(handle, domid), ForeignMemory(domid)
-    return _reported(toolstack, lambda: save_memory(domain, memory, sink, lib.xen_version(), _threads()))
+
+    def sink() -> "Sink":
+        if "level" not in facts:
+            return PlainSink(io_fd, "sparse" in words)
+        from pyxl.memory.frames_out import FramesSink
+
+        return FramesSink(io_fd, table, int(facts["level"]) or None)
+
+    def work() -> None:
+        save_memory(domain, memory, sink(), lib.xen_version(), _threads(facts))
+
+    return _reported(toolstack, work)
 
 
 def restore(
     handle: int, toolstack: Toolstack, cb_flags: int, io_fd: int, domid: int,
-    store: tuple[int, int], console: tuple[int, int],
+    store: tuple[int, int], console: tuple[int, int], words: list[str],
 ) -> tuple[int, int, int]:  # fmt: skip
     """Fill ``domid`` from ``io_fd`` and return 0, or -1 as ``save`` does, and the gfns of store and console ring.
 
     ``store`` and ``console`` are (event channel port, domid of the daemon).
     """
     announced = cb_flags & 1 << NUMBER["static_data_done"]
+    facts = _facts(words)
     rings = Ring(*store), Ring(*console)
     domain, memory = hvm.HvmDomain(handle, domid), ForeignMemory(domid)
 
     def static_data_done(missing: int) -> int:
         return toolstack.send("static_data_done", missing) if announced else 0
 
-    restoring = Restore(domain, memory, PlainSource(io_fd), *rings, static_data_done)
-    result = _reported(toolstack, lambda: restoring.run(_threads()))
+    def work() -> None:
+        source = PlainSource(io_fd)
+        if "frames" in facts:
+            from pyxl.memory.frames_in import FramesSource
+
+            source = FramesSource(io_fd, int(facts["frames"]))
+        Restore(domain, memory, source, *rings, static_data_done).run(_threads(facts))
+
+    result = _reported(toolstack, work)
     return result, rings[0].gfn, rings[1].gfn
 
 
-def _threads() -> int:
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+def _facts(words: list[str]) -> dict[str, str]:
+    """Return what stands behind the names of words such as ``level=1``."""
+    return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def _threads(facts: dict[str, str]) -> int:
+    return int(facts.get("threads", 0)) or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def _reported(toolstack: Toolstack, work: "Callable[[], None]") -> int:

@@ -11,7 +11,7 @@ from array import array
 from pyxl.checkpoint import relay
 from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.checkpoint.pace import next_level
+from pyxl.checkpoint.pace import Pace, Writeback
 from pyxl.checkpoint.relay import Relay
 from pyxl.checkpoint.summed import PATIENCE_SECONDS, pipe
 from pyxl.checkpoint.zstd import Compressor
@@ -22,13 +22,6 @@ from pyxl.model.compression import Compression
 
 #: Bytes of content in a frame.
 FRAME = 2 << 20
-#: So many stored bytes are given to the disk at once; so many it may be behind, as in summed.py.
-_WRITEBACK = 4 << 20
-_SYNC = 16 << 20
-FIRST_LEVEL = 1
-#: Frames after which the level is looked at: if they end with a wait for the disk, else a few more.
-_LOOK_FRAMES = 16
-_LATE_FRAMES = 64
 
 
 class Compressing:
@@ -39,16 +32,13 @@ class Compressing:
 
     def __init__(self, file: NewFile, how: Compression) -> None:
         self._from_writer, self.fd = pipe()
-        self.is_new = False
-        self._file = file
+        self.fds, self.words = (self.fd,), ""
         # A descriptor of its own, so that nothing else gets the number while a thread writes.
         self._target = os.dup(file.fd)
         self._contents, self._frames = array("I"), array("I")
-        self._taken = self._stored = self._given = self._synced = 0
-        self.level = how.level or FIRST_LEVEL
-        self._adapts = how.level is None
-        self._since, self._looked = time.monotonic(), 0
-        self._disk = self._source = 0.0  # seconds that each was waited for
+        self._taken = self._stored = 0
+        self.pace = Pace(how.level)
+        self._writeback = Writeback(self._target)
         threads = how.threads or relay.threads()
         # Two lanes more than work at once: one takes content and one puts a frame down meanwhile.
         self._relay = Relay([_Lane(self) for _ in range(threads + 2)], threads, self._refuse)
@@ -86,7 +76,7 @@ class Compressing:
         self._relay.wait()
         self._relay.check()
         end = trailer.encode(Trailer(self._taken, (), identity, trailer.NONE))
-        self.put(Compressor(self.level, len(end)).frame(end), len(end))
+        self.put(Compressor(self.pace.level, len(end)).frame(end), len(end))
         table = seekable.encode(zip(self._frames, self._contents, strict=True))
         write_all(self._target, table)
         self._stored += len(table)
@@ -108,7 +98,7 @@ class Compressing:
         while done < len(content) and (got := os.readv(self._from_writer, [content[done:]])):
             done += got
             self._taken += got
-        self._source += time.monotonic() - began
+        self.pace.waited(time.monotonic() - began)
         return done
 
     def put(self, frame: memoryview, content: int) -> None:
@@ -121,20 +111,8 @@ class Compressing:
         self._frames.append(len(frame))
         self._contents.append(content)
         self._stored += len(frame)
-        if self._stored - self._given >= _WRITEBACK:
-            self._file.start_writeback(self._given, self._stored)
-            self._given = self._stored
-        has_synced = self._stored - self._synced >= _SYNC
-        if has_synced:
-            self._file.sync()
-            self._synced = self._stored
-        now = time.monotonic()
-        self._disk += now - began
-        count = len(self._frames) - self._looked
-        if self._adapts and count >= (_LOOK_FRAMES if has_synced else _LATE_FRAMES):
-            self.level = next_level(self.level, now - self._since, self._disk, self._source)
-            self._since, self._looked = now, len(self._frames)
-            self._disk = self._source = 0.0
+        has_synced = self._writeback.wrote(len(frame))
+        self.pace.stored(content, time.monotonic() - began, has_synced)
 
     def _refuse(self) -> None:
         """Have who writes see a broken pipe."""
@@ -162,14 +140,14 @@ class _Lane:
     def __init__(self, stream: Compressing) -> None:
         self._stream = stream
         self._content = memoryview(bytearray(FRAME))
-        self._compressor = Compressor(stream.level, FRAME)
+        self._compressor = Compressor(stream.pace.level, FRAME)
 
     def take(self) -> bool:
         self._length = self._stream.fill(self._content)
         return self._length > 0
 
     def work(self) -> None:
-        self._compressor.level = self._stream.level
+        self._compressor.level = self._stream.pace.level
         self._frame = self._compressor.frame(self._content[: self._length])
 
     def put(self) -> None:

@@ -6,6 +6,7 @@ from pyxl.checkpoint.frames import CompressedFile, FrameReader
 from pyxl.checkpoint.passed_on import PassedOn
 from pyxl.checkpoint.relay import Relay
 from pyxl.checkpoint.source import Source, behind
+from pyxl.checkpoint.stand_in import StandIn
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.formats.seekable import Frame
 from pyxl.formats.stream import libxl_v2, trailer, walk
@@ -21,7 +22,11 @@ class DecompressedFile(PassedOn):
     """
 
     def __init__(self, source: Source, file: CompressedFile, header: XlHeader) -> None:
-        end = walk.end_of_stream(source.take, source.skip, header.size)
+        end = 0
+        for element in walk.stream(source.take, source.skip, header.size):
+            end = element.end
+            if element.layer == "libxc":
+                self._memory_end = end
         self.trailer = behind(source, header, end)
         super().__init__(source)
         self.size = source.size
@@ -30,10 +35,19 @@ class DecompressedFile(PassedOn):
         self._start = source.read(header.size, len(libxl_v2.start()))
         self._end = end
         self._taken = 0
+        self._stand_in: StandIn | None = None
         self._passed = header.size
         self._sums = RunningSums(*({self.trailer.algorithm} - {trailer.NONE} if self.trailer else ()))
         lanes = min(relay.threads() + 1, len(file.frames))
         self._thread = self._relay = Relay([_Lane(self, file) for _ in range(lanes)], relay.threads(), self.cut)
+
+    def stand_in(self) -> StandIn | None:
+        """Return what takes its place where the save-helper opens the frames; None where its content has sums."""
+        if self.trailer and self.trailer.sums:
+            return None
+        start = self._begun - len(self._start)
+        self._stand_in = StandIn(self._source, start, self._memory_end, self._end, self.trailer)
+        return self._stand_in
 
     def start(self) -> None:
         """Pass on what libxl has to see whole; then begin with the rest."""
@@ -49,6 +63,8 @@ class DecompressedFile(PassedOn):
         return super().cut()
 
     def close(self) -> None:
+        if self._stand_in:
+            self._stand_in.close()
         self._relay.stop()
         super().close()
 

@@ -1,8 +1,8 @@
 """A checkpoint that is written while its blocks are summed: a file by a second reader, a pipe as it passes.
 
-Both kinds, and the one of compressing.py, have the same methods: the writer need not know which it has, but that only a
-file ``is_new`` (has nothing where it is not written to).  The save-helper writes to ``fd``; ``write`` appends at the
-same place while it does not.  Does not know what is written, but for the trailer.
+Both kinds, and those of compressing.py and framed.py, have the same methods: the writer need not know which it has.
+The save-helper gets ``fds``, the first to write to, and ``words`` for a memory engine (pyxl.model.engine); ``write``
+appends at the same place while it does not.  Does not know what is written, but for the trailer.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from pyxl.checkpoint.sums import CHUNK, BlockReader, RunningSums
 from pyxl.checkpoint.worker import Flag, Worker
 from pyxl.formats.stream import trailer
 from pyxl.formats.stream.trailer import BLOCK, XXH64, Identity, Trailer
+from pyxl.model.engine import SPARSE
 
 #: After this many blocks it waits for the disk: else a failing disk shows only at the end, and until then the kernel
 #: slows the writer down, since it takes the disk for busy.
@@ -60,7 +61,7 @@ class SummedFile(_Summed):
 
     def __init__(self, file: NewFile) -> None:
         self.fd = file.fd
-        self.is_new = True
+        self.fds, self.words = (file.fd,), SPARSE
         self._file = file
         self._reader = BlockReader(file.fd)
         self._sums: list[int] = []
@@ -110,7 +111,7 @@ class SummedPipe(_Summed):
 
     def __init__(self, file: NewFile) -> None:
         self._from_writer, self.fd = pipe()
-        self.is_new = False
+        self.fds, self.words = (self.fd,), ""
         self._file = file
         # A descriptor of its own, so that nothing else gets the number during a copy.
         self._target = os.dup(file.fd)

@@ -189,6 +189,7 @@ class _Worker:
     def __init__(self, memory: "ForeignMemory", source: "Source") -> None:
         self._memory = memory
         self._source = source
+        self._pages = source.pages()
         self._mapped = (0, 0)
         self._end = 0
 
@@ -197,7 +198,7 @@ class _Worker:
         count = len(piece.gfns) // WORD
         if count:
             self._mapped = (self._memory.map(piece.gfns, WRITE), count)
-            self._source.fill(self._mapped[0], count * PAGE_SIZE, piece.offset)
+            self._pages.fill(self._mapped[0], count * PAGE_SIZE, piece.offset)
 
     def put(self) -> None:
         self._source.show(self._end)

@@ -12,6 +12,15 @@ TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
     from typing import Protocol
 
+    class Pages(Protocol):
+        """One thread's reader of pages."""
+
+        def fill(self, address: int, size: int, offset: int) -> None:
+            """Read ``size`` bytes from ``offset`` of the stream into memory.
+
+            :raise StreamError: there are fewer, or they are damaged.
+            """
+
     class Source(Protocol):
         """A stream, of which all but the pages is taken in its order; ``offset`` is where the next byte is."""
 
@@ -23,11 +32,8 @@ if TYPE_CHECKING:
             :raise TruncatedStream: there are fewer.
             """
 
-        def fill(self, address: int, size: int, offset: int) -> None:
-            """Read ``size`` bytes from ``offset`` into memory, in any thread.
-
-            :raise StreamError: there are fewer, or they are damaged.
-            """
+        def pages(self) -> Pages:
+            """Return what one thread reads pages with."""
 
         def show(self, offset: int) -> None:
             """Let others see that all before ``offset`` was read.
@@ -54,6 +60,9 @@ class PlainSource:
             raise self._ended(self.offset + len(data))
         self.offset += length
         return data
+
+    def pages(self) -> "Pages":
+        return self
 
     def fill(self, address: int, size: int, offset: int) -> None:
         view, done = mapped(address, size), 0

@@ -11,24 +11,29 @@ PAGE_SIZE = 4096
 GRAIN = 4
 #: Pages that are compared at once.  Never written to, all of ``_ZEROS`` is one page of the kernel's, which stays in the
 #: cache; from 2 MiB on it could be a huge one.
-_MOST = 256
+MOST = 256
 
-_ZEROS = mmap.mmap(-1, _MOST * PAGE_SIZE)
-_ZEROS_AT = ctypes.addressof(ctypes.c_char.from_buffer(_ZEROS))
+_ZEROS = mmap.mmap(-1, MOST * PAGE_SIZE)
+ZEROS_AT = ctypes.addressof(ctypes.c_char.from_buffer(_ZEROS))
 _compare = ctypes.CDLL(None).memcmp
 _compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+def is_zero(address: int, pages: int) -> bool:
+    """Tell whether up to ``MOST`` pages from ``address`` on are zero."""
+    return not _compare(address, ZEROS_AT, pages * PAGE_SIZE)
 
 
 def data_runs(address: int, pages: int) -> list[tuple[int, int]]:
     """Return the pages that are not zero, as (first, count), and few others; pages are counted from ``address``."""
     runs: list[tuple[int, int]] = []
-    for first in range(0, pages, _MOST):
-        _find(runs, address, first, min(_MOST, pages - first))
+    for first in range(0, pages, MOST):
+        _find(runs, address, first, min(MOST, pages - first))
     return runs
 
 
 def _find(runs: list[tuple[int, int]], address: int, first: int, count: int) -> None:
-    if not _compare(address + first * PAGE_SIZE, _ZEROS_AT, count * PAGE_SIZE):
+    if is_zero(address + first * PAGE_SIZE, count):
         return
     if count > GRAIN:
         half = count // 2

@@ -62,10 +62,13 @@ class SaveHelper:
         to_child.close()
         os.close(from_child)
 
-    def stream_to(self, fd: int, engine: str = LIBXC) -> None:
-        """Hand the stream over, with words for the engine; that the helper has died shows when it is served."""
+    def stream_to(self, *fds: int, engine: str = LIBXC) -> None:
+        """Hand over the stream, and a table of its frames if it has one, with words for the engine.
+
+        That the helper has died shows when it is served.
+        """
         with suppress(OSError):
-            socket.send_fds(self._replies, [engine.encode() + b"\n"], [fd])
+            socket.send_fds(self._replies, [engine.encode() + b"\n"], fds)
 
     def serve(self, handlers: Mapping[str, Handler], tick: Callable[[], int], interval: float) -> None:
         """Answer the helper's requests until it has written the whole stream.

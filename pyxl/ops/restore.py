@@ -6,13 +6,13 @@ Everything that can be checked before a domain is built is checked then.
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
 from pyxl.errors import XenError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
-from pyxl.model.engine import DIRECT, LIBXC
+from pyxl.model.engine import DIRECT, LIBXC, proven
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -23,6 +23,10 @@ from pyxl.ops.force import unless_forced
 from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
 from pyxl.ops.room import room_for
 from pyxl.ops.settle import hold
+
+if TYPE_CHECKING:
+    from pyxl.checkpoint.stand_in import StandIn
+    from pyxl.ops.checkpoint import Stream
 
 
 def _fit_memory(config: GuestConfig, source: Source | None, report: Report) -> None:
@@ -49,6 +53,19 @@ class Restored(NamedTuple):
     seconds: float
 
 
+def _moved_by(engine: str, xen: Hypervisor, checkpoint: Checkpoint) -> "tuple[Stream | StandIn, str]":
+    """Return the stream as the engine that moves its memory wants it, and that engine with its words."""
+    stream, source = checkpoint.stream, checkpoint.source
+    is_hvm = checkpoint.policy is not None and checkpoint.policy[0]
+    engine = proven(engine, xen.release(), is_hvm) if source else LIBXC
+    if not engine or not source or source.compressed is None:
+        return stream, engine
+    from pyxl.checkpoint.decompressed import DecompressedFile  # few checkpoints are compressed
+
+    stand_in = stream.stand_in() if isinstance(stream, DecompressedFile) else None
+    return (stand_in, f"{engine} {stand_in.words}") if stand_in else (stream, LIBXC)
+
+
 def restore(
     xen: Hypervisor, store: Store, open_dm: OpenDm, checkpoint: Checkpoint, config: GuestConfig, report: Report,
     *, replaced: GuestConfig | None = None, paused: bool = False, force: bool = False,
@@ -58,12 +75,11 @@ def restore(
 
     ``replaced`` is the checkpoint's own config, where ``config`` is another; ``start_monitor`` is called with the domid
     before the guest runs; ``force`` passes over the checks of the processor and of a config that does not fit;
-    ``engine`` moves the memory of a file, libxc always that of a pipe or of a compressed file, which comes through one.
+    ``engine`` moves the memory of a file, libxc always that of a pipe.
 
     :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
     started = time.monotonic()
-    stream = checkpoint.stream
     with Undo(f'restore {checkpoint.path} "{config.name}"') as undo:
         if not config.uuid:
             config.new_uuid()
@@ -80,11 +96,9 @@ def restore(
             undo.enter(Phase.BUILD, target=str(checkpoint.path))
             report.step("restoring memory")
             helper = programs.find(programs.SAVE_HELPER)
+            stream, engine = _moved_by(engine, xen, checkpoint)
             stream.start()
-            config_json = config.to_json()
-            source = checkpoint.source
-            mover = engine if source and not source.compressed else LIBXC
-            restored = partial(xen.restore, config_json, stream.fd, helper, mover)
+            restored = partial(xen.restore, config.to_json(), stream.fd, helper, engine)
             building = Building(xen, undo, config.uuid, restored, stream.cut)
             try:
                 domid = building.result(lambda: report.progress(stream.passed(), stream.size), report.interval)

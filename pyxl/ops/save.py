@@ -22,7 +22,7 @@ from pyxl.interrupt import held, last_chance
 from pyxl.model import paths
 from pyxl.model.compression import Compression
 from pyxl.model.domain import DomainInfo
-from pyxl.model.engine import DIRECT, SPARSE
+from pyxl.model.engine import DIRECT, proven
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -43,6 +43,9 @@ from pyxl.xen import toolstacks
 
 if TYPE_CHECKING:
     from pyxl.checkpoint.compressing import Compressing
+    from pyxl.checkpoint.framed import Framed
+
+    Stream = SummedFile | SummedPipe | Compressing | Framed
 
 #: Seconds between two looks at the save-helper's progress, where nobody wants to see it.
 LOOK_SECONDS = 1.0
@@ -105,7 +108,8 @@ def save(
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
         with held():
-            helper = SaveHelper(domid, report.log, order.engine)  # it starts while the checks below are made
+            engine = proven(order.engine, xen.release(), domain.hvm)
+            helper = SaveHelper(domid, report.log, engine)  # it starts while the checks below are made
             undo.by(Owed.HELPER, helper.close)
         undo.note(helper=helper.pid)
         memory_kb = domain.memory_kb + (xen.unpopulated_kb(domid) if domain.hvm else 0)
@@ -135,10 +139,9 @@ def save(
             _check_alone(order.path, domain.uuid)
         with held():
             file = NewFile(order.target)
-            stream = _stream(file, order.compression)
+            stream = _stream(file, order.compression, engine)
             undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
-            engine = f"{order.engine} {SPARSE}" if order.engine and stream.is_new else order.engine
-            helper.stream_to(stream.fd, engine)
+            helper.stream_to(*stream.fds, engine=f"{engine} {stream.words}" if engine else engine)
 
         undo.enter(Phase.CONFIG)
         config = order.config or living
@@ -254,16 +257,20 @@ def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler
     return {"suspend": suspend, "switch_qemu_logdirty": switch_qemu_logdirty}
 
 
-def _stream(file: NewFile, compression: Compression | None) -> "SummedFile | SummedPipe | Compressing":
+def _stream(file: NewFile, compression: Compression | None, engine: str) -> "Stream":
     """Return ``file`` for writing; it must stay open until the result is closed."""
     if compression is None:
         return summed(file)
+    if engine:
+        from pyxl.checkpoint.framed import Framed
+
+        return Framed(file, compression)
     from pyxl.checkpoint.compressing import Compressing
 
     return Compressing(file, compression)
 
 
-def _look(stream: "SummedFile | SummedPipe | Compressing", report: Report, total: int) -> int:
+def _look(stream: "Stream", report: Report, total: int) -> int:
     """Report how many of about ``total`` bytes are written, and return the number.
 
     :raise OSError: the disk has failed.
@@ -276,7 +283,7 @@ def _look(stream: "SummedFile | SummedPipe | Compressing", report: Report, total
     return done
 
 
-def _discard(file: NewFile, phase: Phase, stream: "SummedFile | SummedPipe | Compressing") -> str | None:
+def _discard(file: NewFile, phase: Phase, stream: "Stream") -> str | None:
     """Close a file that does not become a checkpoint, and say so; say nothing if it has its name already."""
     has_name = file.committed
     stream.close()

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxl.checkpoint import compressing as module
+from pyxl.checkpoint import pace
 from pyxl.checkpoint.compressing import FRAME, Compressing
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.pace import LEVELS, next_level
@@ -152,11 +153,11 @@ def test_a_full_disk_ends_the_save_of_another_process_too(new_file: NewFile, mon
 
 
 def test_a_disk_that_fails_later_ends_it(new_file: NewFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(_: int) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(new_file, "sync", fail)
-    monkeypatch.setattr(module, "_SYNC", 1000)
+    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(pace, "_SYNC", 1000)
     stream = Compressing(new_file, Compression())
     with pytest.raises(OSError, match="Read-only"):
         for _ in range(100):
@@ -169,12 +170,12 @@ def test_a_disk_that_fails_later_ends_it(new_file: NewFile, monkeypatch: pytest.
 def test_a_disk_that_hangs_does_not_keep_an_undo(new_file: NewFile, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting, go_on = threading.Event(), threading.Event()
 
-    def hang() -> None:
+    def hang(_: int) -> None:
         waiting.set()
         go_on.wait()
 
-    monkeypatch.setattr(new_file, "sync", hang)
-    monkeypatch.setattr(module, "_SYNC", 1000)
+    monkeypatch.setattr(os, "fsync", hang)
+    monkeypatch.setattr(pace, "_SYNC", 1000)
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
     stream = Compressing(new_file, Compression(1, 1))
     stream.write(DATA[:FRAME])
@@ -217,23 +218,23 @@ def test_a_slow_disk_gets_smaller_frames_and_a_fast_one_sooner(
     new_file: NewFile, monkeypatch: pytest.MonkeyPatch, wait: float, level: int
 ) -> None:
     monkeypatch.setattr(module, "FRAME", 1 << 16)
-    monkeypatch.setattr(module, "_SYNC", 1)
-    monkeypatch.setattr(module, "_LOOK_FRAMES", 2)
-    monkeypatch.setattr(new_file, "sync", lambda: time.sleep(wait))
+    monkeypatch.setattr(pace, "_SYNC", 1)
+    monkeypatch.setattr(pace, "_LOOK_BYTES", 2 << 16)
+    monkeypatch.setattr(os, "fsync", lambda _: time.sleep(wait))
     stream = Compressing(new_file, Compression(None, 1))
     text = b"".join(b"%d of %d\n" % (at, at * at) for at in range(3000))[: 1 << 16]
     for _ in range(30):
         stream.write(text)
     stream.end(IDENTITY)
-    assert (stream.level == level) if wait else stream.level in LEVELS
+    assert (stream.pace.level == level) if wait else stream.pace.level in LEVELS
     stream.close()
 
 
 def test_a_level_that_was_given_stays(new_file: NewFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOOK_FRAMES", 1)
-    monkeypatch.setattr(module, "_SYNC", 1)
+    monkeypatch.setattr(pace, "_LOOK_BYTES", 1)
+    monkeypatch.setattr(pace, "_SYNC", 1)
     stream = Compressing(new_file, Compression(2, 1))
     stream.write(DATA)
     stream.end(IDENTITY)
-    assert stream.level == 2
+    assert stream.pace.level == 2
     stream.close()

@@ -1,0 +1,78 @@
+"""A checkpoint of frames, those of the memory made by the save-helper's own engine, all else by this process.
+
+It has the methods of summed.py's kinds; the content is what they write, but its trailer has no sums.
+"""
+
+import os
+import stat
+
+from pyxl.checkpoint.descriptors import write_all
+from pyxl.checkpoint.new_file import NewFile
+from pyxl.checkpoint.zstd import Compressor
+from pyxl.formats import seekable
+from pyxl.formats.stream import trailer
+from pyxl.formats.stream.trailer import Identity, Trailer
+from pyxl.model.compression import Compression
+
+#: Of what is not memory: a config and a device state.
+_LEVEL = 1
+_FRAME = 2 << 20
+
+
+class Framed:
+    """A new file of frames; the save-helper appends to the first of ``fds`` and tells of each frame in the second."""
+
+    def __init__(self, file: NewFile, how: Compression) -> None:
+        self._table = os.memfd_create("frames", os.MFD_CLOEXEC)
+        self.fds = (file.fd, self._table)
+        self.words = f"level={how.level or 0}" + (f" threads={how.threads}" if how.threads else "")
+        self._fd = file.fd
+        self._is_file = stat.S_ISREG(os.fstat(file.fd).st_mode)
+        self._read = self._content = self._stored = 0
+
+    def write(self, data: bytes) -> None:
+        """Append all of ``data``.
+
+        :raise OSError: the target took no more.
+        """
+        for at in range(0, len(data), _FRAME):
+            part = data[at : at + _FRAME]
+            frame = Compressor(_LEVEL, len(part)).frame(part)
+            write_all(self._fd, frame)
+            os.write(self._table, seekable.ENTRY.pack(len(frame), len(part)))
+
+    def size(self) -> int:
+        """Return how many bytes of the content are in the file so far."""
+        while entry := os.pread(self._table, seekable.ENTRY.size, self._read):
+            stored, content = seekable.ENTRY.unpack(entry)
+            self._read += len(entry)
+            self._stored += stored
+            self._content += content
+        return self._content
+
+    def stored(self) -> int:
+        """Return how many bytes the file has so far."""
+        self.size()
+        return self._stored
+
+    def check(self) -> None:
+        """Do nothing: the save-helper itself says what the target refuses."""
+
+    def end(self, identity: Identity) -> int:
+        """Append the trailer and the seek table, and return the size of the content; nothing may be written any more.
+
+        :raise OSError: the target took no more.
+        """
+        self.write(trailer.encode(Trailer(self.size(), (), identity, trailer.NONE)))
+        size = self.size()
+        entries = os.pread(self._table, self._read, 0)
+        table = seekable.encode(seekable.ENTRY.iter_unpack(entries))
+        write_all(self._fd, table)
+        self._stored += len(table)
+        return size
+
+    def close(self) -> None:
+        """Close what the target does not; harmless when done twice."""
+        if self._table >= 0:
+            os.close(self._table)
+            self._table = -1
