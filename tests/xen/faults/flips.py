@@ -22,11 +22,11 @@ class Attempt:
     seconds: float
 
 
-def prepare(faults: Faults) -> None:
-    """Save a guest with pyxl, so that only its file is left."""
+def prepare(faults: Faults, options: str = "") -> None:
+    """Save a guest with pyxl, given ``options``, so that only its file is left."""
     dom0 = faults.dom0
     faults.have_guest("pyxl")
-    dom0.run(f"pyxl save {GUEST} {FILE}")
+    dom0.run(f"pyxl save {options} {GUEST} {FILE}")
 
 
 def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> list[Attempt]:
@@ -44,9 +44,12 @@ def attempts(faults: Faults, tool: str, kind: str, count: int, seed: int) -> lis
 
 def table(faults: Faults, flips: int, cuts: int, seed: int) -> int:
     """Print how many damaged files ended badly, with pyxl and for a sample with stock xl; return pyxl's number."""
-    prepare(faults)
     failed = 0
-    for tool, kind, count in (("pyxl", "flip", flips), ("xl", "flip", min(SAMPLE, flips)), ("pyxl", "cut", cuts)):
+    for options, tool, kind, count in (
+        ("", "pyxl", "flip", flips), ("", "xl", "flip", min(SAMPLE, flips)), ("", "pyxl", "cut", cuts),
+        ("--compress", "pyxl", "flip", flips), ("--compress", "pyxl", "cut", cuts),
+    ):  # fmt: skip
+        prepare(faults, options)
         bad: list[Attempt] = []
         done = 0
         # In pieces, each with its own seed, to show progress.
@@ -54,7 +57,7 @@ def table(faults: Faults, flips: int, cuts: int, seed: int) -> int:
             piece = attempts(faults, tool, kind, min(100, count - done), seed + done)
             done += len(piece)
             bad += [attempt for attempt in piece if attempt.bad]
-            print(f"{tool:4} {kind}s: {done} of {count}, {len(bad)} bad", flush=True)
+            print(f"{tool:4} {options} {kind}s: {done} of {count}, {len(bad)} bad", flush=True)
         for attempt in bad[:5]:
             print(f"    {attempt.how}: {attempt.bad}")
         failed += len(bad) if tool == "pyxl" else 0

@@ -26,9 +26,11 @@ def test_a_fault_loses_neither_guest_nor_file(faults: Faults, fault: Fault) -> N
     assert not verdict.bad, verdict
 
 
-@pytest.mark.parametrize(("kind", "count"), [("flip", 10), ("cut", 4)])
-def test_a_damaged_file_runs_no_guest(faults: Faults, kind: str, count: int) -> None:
-    flips.prepare(faults)
+@pytest.mark.parametrize(
+    ("options", "kind", "count"), [("", "flip", 8), ("", "cut", 3), ("--compress", "flip", 8), ("--compress", "cut", 3)]
+)
+def test_a_damaged_file_runs_no_guest(faults: Faults, options: str, kind: str, count: int) -> None:
+    flips.prepare(faults, options)
     assert [attempt for attempt in flips.attempts(faults, "pyxl", kind, count, SEED) if attempt.bad] == []
 
 

@@ -31,6 +31,20 @@ def test_files_are_interchangeable(dom0: Dom0, save: str, restore: str) -> None:
     went_on(before, dom0.tick(name))
 
 
+def test_a_compressed_file_is_xl_s_behind_zstd(dom0: Dom0) -> None:
+    before = dom0.wake("big")
+    assert " compressed to " in dom0.pyxl(f"save --compress big {FILE}").stdout
+    dom0.run(f"zstd -dcq {FILE} > {FILE}.plain")
+    assert "Traceback" not in dom0.run(f"{VERIFY} {FILE}.plain 2>&1").stdout
+    assert "rror" not in dom0.run(f"xl restore {FILE}.plain 2>&1").stdout
+    between = dom0.tick("big")
+    went_on(before, between)
+    dom0.run("xl destroy big")
+    dom0.pyxl(f"restore {FILE}")
+    went_on(before, dom0.tick("big"))
+    assert dom0.ask("big", "^hash ", "hash")
+
+
 def test_config_in_the_file_is_what_xl_would_write(dom0: Dom0) -> None:
     """Both save the same guest with -c: same JSON, header and libxl records; only pyxl's marker follows the JSON."""
     dom0.wake("disk")

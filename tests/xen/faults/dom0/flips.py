@@ -24,6 +24,7 @@ OUT = HOME / "out"
 POLL = 0.05
 #: Every tenth flip is this near to one end of the file: headers, the device model's state, the trailer.
 ENDS = 1 << 16
+RESTORED = "it was restored"
 
 
 def damages(file: Path, kind: str, seed: int, count: int) -> list[int]:
@@ -56,6 +57,13 @@ def damaged(file: Path, kind: str, where: int) -> Iterator[str]:
             yield f"bit {where % 8} of byte {where // 8} flipped"
         finally:
             flip()
+
+
+def content_of(file: Path) -> str:
+    """Return a hash of what a compressed file holds, of a plain one nothing that is ever equal."""
+    done = subprocess.run(f"zstd -dcq {file} | md5sum; exit ${{PIPESTATUS[0]}}", shell=True, executable="/bin/bash",
+                          capture_output=True, text=True)  # fmt: skip
+    return done.stdout if done.returncode == 0 else str(time.monotonic())
 
 
 def start(tool: str, file: Path) -> int:
@@ -92,7 +100,7 @@ def attempt(xen: Control, tool: str, file: Path) -> str:
     if ran:
         bad.append("a guest ran")
     if status == 0:
-        bad.append("it was restored")
+        bad.append(RESTORED)
     elif status not in (1, 2) and tool == "pyxl":
         bad.append(f"status {status}")
     if b"Traceback" in OUT.read_bytes():
@@ -119,11 +127,14 @@ def main() -> None:
             copy.write_bytes(file.read_bytes())
     where = damages(file, kind, spec["seed"], spec["of"])[spec["first"] : spec["last"]]
     importlib.import_module("pyxl.cli.restore")  # once, not in every fork
+    content = content_of(file)
     with Control() as xen:
         for place in where:
             started = time.monotonic()
             with damaged(copy, kind, place) as how:
                 bad = attempt(xen, spec["tool"], copy)
+                if bad == RESTORED and kind == "flip" and content_of(copy) == content:
+                    bad = ""  # bits of a compressed frame that say nothing
             print(json.dumps({"how": how, "bad": bad, "seconds": round(time.monotonic() - started, 1)}), flush=True)
 
 
