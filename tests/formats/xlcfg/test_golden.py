@@ -15,7 +15,7 @@ import pytest
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.parse import parse
 from pyxl.formats.xlcfg.writer import text
-from tests.formats.xlcfg.test_parse import HVM, PV, PVH
+from tests.formats.xlcfg.guests import HVM, PV, PVH
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.jsonl"))
 BASES = {"hvm": HVM, "pv": PV + 'type = "pv"\n', "pvh": PVH}

@@ -11,8 +11,10 @@ import pytest
 
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg import parse, writer
+from tests.formats.xlcfg.guests import HVM
 from tests.formats.xlcfg.test_disk import GOOD as DISKS
-from tests.formats.xlcfg.test_parse import BAD, BOOLEANS, HVM, HVM_OPTIONS, PV_OPTIONS
+from tests.formats.xlcfg.test_options import BOOLEANS, HVM_OPTIONS, PV_OPTIONS
+from tests.formats.xlcfg.test_report import BAD
 from tests.oracle import normalise, xl
 from tests.oracle.compare import HOST, difference, pyxl, unexplained
 from tests.oracle.on_purpose import ROWS, reason

@@ -11,7 +11,8 @@ import pytest
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.parse import parse
 from pyxl.formats.xlcfg.writer import text
-from tests.formats.xlcfg.test_parse import HVM, HVM_OPTIONS, PV_OPTIONS
+from tests.formats.xlcfg.guests import HVM
+from tests.formats.xlcfg.test_options import HVM_OPTIONS, PV_OPTIONS
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "conf-examples").glob("*.cfg"))
 UUID = "6b1d9b2e-0000-4000-8000-000000000001"
