@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.oracle.install import LIBRARIES, ROOT, installed
 
-#: Seconds, a thousand times what it takes: some texts (`cpus="0--3"`) it reads for ever.
-TIMEOUT = 5
+#: Seconds, some hundred times what it takes: some texts (`cpus="0--3"`) it reads for ever.
+TIMEOUT = 2
 #: What the stub says that this host has.
 HOST_NODES = [0, 0, 1, 1, 2, 2, 3, 3]
 

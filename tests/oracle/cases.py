@@ -37,6 +37,16 @@ def each_option() -> Iterator[str]:
                 yield base + ("vcpus=2\n" if name.startswith("cpus") else "") + f"{name}={value}\n"
 
 
+def appended() -> Iterator[str]:
+    """Yield every option with a value and more by `+=`, of the same kind and of another, for each type of guest."""
+    values = ("1", '"1"', '""', '"a"', '["a"]')
+    for base in BASES.values():
+        for name in sorted(options.SUPPORTED):
+            for first in ("", *(f"{name}={value}\n" for value in values)):
+                for more in values:
+                    yield base + ("vcpus=1\n" if name.startswith("cpus") else "") + first + f"{name}+={more}\n"
+
+
 def random_specifications(random: Random) -> Iterator[str]:
     """Yield configs with one specification out of a grammar each, without end."""
     makers = (("disk", _disk), ("vif", _vif), ("vfb", _vfb), ("cpus", _cpus), ("viridian", _viridian))

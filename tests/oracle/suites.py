@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 #: Written in the manner of what people publish.
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.cfg"))
 EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
-#: `make check` has every so many of the options' values: a number that is prime to what they repeat after.
-SLICE = 7
+#: `make check` has every so many of the options' values: numbers that are prime to what they repeat after.
+SLICE, APPENDED_SLICE = 11, 71
 SPECIFICATIONS, ALL_SPECIFICATIONS = 1200, 20000
 MUTATIONS, ALL_MUTATIONS = 800, 5000
 
@@ -25,6 +25,10 @@ def options(whole: bool = False) -> Iterator[bytes | str]:
     yield from islice(cases.each_option(), 0, None, 1 if whole else SLICE)
 
 
+def appended(whole: bool = False) -> Iterator[bytes | str]:
+    yield from islice(cases.appended(), 0, None, 1 if whole else APPENDED_SLICE)
+
+
 def specifications(whole: bool = False) -> Iterator[bytes | str]:
     yield from islice(cases.random_specifications(Random(1)), ALL_SPECIFICATIONS if whole else SPECIFICATIONS)
 
@@ -34,4 +38,6 @@ def mutations(whole: bool = False) -> Iterator[bytes | str]:
     yield from islice(cases.mutations(Random(1), texts), ALL_MUTATIONS if whole else MUTATIONS)
 
 
-SUITES = {"files": files, "options": options, "specifications": specifications, "mutations": mutations}
+SUITES = {
+    "files": files, "options": options, "appended": appended, "specifications": specifications, "mutations": mutations,
+}  # fmt: skip

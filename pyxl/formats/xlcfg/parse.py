@@ -14,7 +14,7 @@ from pyxl.formats.xlcfg.cpus import pin
 from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, drop, read
 from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
 from pyxl.formats.xlcfg.report import Ignored, Report
-from pyxl.formats.xlcfg.values import INT32_MAX, c_number, defbool
+from pyxl.formats.xlcfg.values import INT32_MAX, defbool
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -337,10 +337,11 @@ class _Config:
                 else:
                     own[name] = values.text(setting)
         if setting := self._get("gfx_passthru"):
-            as_number = c_number(values.text(setting)) is not None
-            if not as_number:
+            if values.is_number(setting):
+                own["gfx_passthru"] = defbool(values.number(setting))
+            else:
                 own["gfx_passthru_kind"] = values.choice(setting, options.GFX_PASSTHRU)
-            own["gfx_passthru"] = defbool(values.number(setting) if as_number else True)
+                own["gfx_passthru"] = defbool(True)
 
     def _firmware(self, setting: Setting) -> None:
         text = values.text(setting)

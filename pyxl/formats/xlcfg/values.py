@@ -133,9 +133,17 @@ def numbered(setting: Setting, names: Sequence[str]) -> str:
 
     :raise UsageError: another string or number, or a list.
     """
-    if c_number(text(setting)) is None:
-        return choice(setting, names)
-    return names[number(setting, 0, len(names) - 1)]
+    if is_number(setting):
+        return names[number(setting, 0, len(names) - 1)]
+    return choice(setting, names)
+
+
+def is_number(setting: Setting) -> bool:
+    """Tell whether an option that takes numbers and names is given a number; what `+=` makes is a name.
+
+    :raise Ignored: a list.
+    """
+    return not setting.added and c_number(text(setting)) is not None
 
 
 def mapped(setting: Setting, names: Mapping[str, str]) -> str:

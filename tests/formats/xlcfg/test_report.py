@@ -154,6 +154,8 @@ BAD = [
         ("iomem=['a0']",
          'iomem "a0": memory is START,NUMBER or START,NUMBER@GUEST, in hexadecimal pages, such as a0,20'),
         ("mca_caps=['x']", '"mca_caps": "x" is none of lmce'),
+        ("gfx_passthru='1'; gfx_passthru += ''", '"gfx_passthru" wants one of default, igd, not "1"'),
+        ("altp2m += 1", '"altp2m" wants one of disabled, mixed, external, limited, not "1"'),
         ("gfx_passthru='nvidia'", '"gfx_passthru" wants one of default, igd, not "nvidia"'),
         ("usbctrl=['type=xhci']", 'usbctrl "type=xhci": type is one of auto, pv, devicemodel, qusb, not "xhci"'),
         ("usbdev=['type=hostdev,vendor=1']",
