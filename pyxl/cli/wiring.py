@@ -128,7 +128,7 @@ def parse_config(
     # A save or restore seldom needs an xl.cfg, and should not pay for its tables.
     from pyxl.formats.xlcfg.parse import parse
 
-    defaults = xl_conf.read()
+    defaults = xl_conf.read(warn=_warn)
     if nodes is not None:
         defaults |= {"host_cpus": len(nodes), "host_nodes": nodes}
     document = parse(chunks, defaults, warn=_warn, strict=strict)

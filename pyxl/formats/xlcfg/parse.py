@@ -1,6 +1,6 @@
 """xl.cfg text to the JSON of a libxl_domain_config, as `xl create -n` of Xen 4.17 prints it.
 
-Follows xl.cfg(5) and xl.conf(5); libxl ignores a known member of the wrong JSON type, so shapes matter here.
+Follows xl.cfg(5); libxl ignores a known member of the wrong JSON type, so shapes matter here.
 Does not know the host: whether files, bridges and CPUs exist is found out when the guest is built.
 """
 
@@ -15,27 +15,20 @@ from pyxl.formats.xlcfg.lexer import COMMAND_LINE, Setting, drop, read
 from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, TABLE
 from pyxl.formats.xlcfg.report import Ignored, Report
 from pyxl.formats.xlcfg.values import INT32_MAX, defbool
+from pyxl.formats.xlcfg.xl_conf import GRANT_LIMITS, NIC_DEFAULTS
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["parse", "examine", "parse_xl_conf", "COMMAND_LINE"]
+__all__ = ["parse", "examine", "COMMAND_LINE"]
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Xen's own limit is far above any host; a typing error should not fill memory here.
 MAX_VCPUS = 8192
 #: The hole below 4 GiB, in MiB, within which hvmloader can place devices.
 MMIO_HOLE = range(256, 3841)
-#: xl.conf option -> member of every nic that does not set its own.
-NIC_DEFAULTS = {
-    "vif.default.script": "script", "vif.default.bridge": "bridge",
-    "vif.default.gatewaydev": "gatewaydev", "vif.default.backend": "backend_domname",
-}  # fmt: skip
-OLD_NAMES = {"vifscript": "vif.default.script", "defaultbridge": "vif.default.bridge"}
-GRANT_LIMITS = ("max_grant_frames", "max_maptrack_frames", "max_grant_version")
-XL_CONF_TEXTS = ("autoballoon", "lockfile", "blkdev_start", "vm.cpumask", "vm.hvm.cpumask", "vm.pv.cpumask")
 
 
 def parse(
@@ -48,7 +41,7 @@ def parse(
 ) -> dict[str, Any]:
     """Return the libxl_domain_config of (source name, text) chunks, ready for json.dumps.
 
-    ``defaults`` is what parse_xl_conf returns; its keys ``host_cpus``, a number, and ``host_nodes``, the NUMA node of
+    ``defaults`` is what xl_conf.parse returns; its keys ``host_cpus``, a number, and ``host_nodes``, the NUMA node of
     each CPU, set by the caller, make `cpus="all"` and `cpus="nodes:0"` known.  ``new_uuid`` makes a uuid for a guest
     without one; ``warn`` gets a text for each thing that xl ignores as well, which ``strict`` makes an error.
     Texts begin with the chunk's name, line and column; the chunk of arguments is called COMMAND_LINE.
@@ -85,26 +78,6 @@ def examine(
             if not dropped or (dropped in ("type", "builder") and not isinstance(error, Ignored)):
                 break
     return document, report
-
-
-def parse_xl_conf(text: str, source: str = "/etc/xen/xl.conf") -> dict[str, Any]:
-    """Return what xl.conf says about new domains, under its own option names; ignore other options.
-
-    :raise UsageError: a syntax error, or a wrong value for an option that matters here.
-    """
-    settings = read([(source, text)])
-    for old, new in OLD_NAMES.items():
-        if old in settings:
-            settings.setdefault(new, settings[old])
-    result: dict[str, Any] = {}
-    for name, setting in settings.items():
-        if name in ("run_hotplug_scripts", "claim_mode"):
-            result[name] = bool(values.number(setting))
-        elif name in GRANT_LIMITS:
-            result[name] = values.number(setting, 0, INT32_MAX)
-        elif name in NIC_DEFAULTS or name in XL_CONF_TEXTS:
-            result[name] = values.text(setting)
-    return result
 
 
 def _put(tree: dict[str, Any], steps: Sequence[str], value: object) -> None:
