@@ -16,16 +16,17 @@ TIMEOUT = 2
 HOST_NODES = [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def xl(text: bytes | str) -> dict[str, Any] | str:
-    """Return the JSON that `xl create -n` prints for a config, or its messages where it refuses."""
-    folder = installed()
-    with NamedTemporaryFile(suffix=".cfg") as file:
+def xl(text: bytes | str, conf: str = "") -> dict[str, Any] | str:
+    """Return the JSON that `xl create -n` prints for a config, or its messages where it refuses; ``conf`` is xl.conf."""
+    with NamedTemporaryFile(suffix=".cfg") as file, NamedTemporaryFile() as conf_file:
         file.write(text.encode() if isinstance(text, str) else text)
         file.flush()
-        program = folder / "usr/lib/xen-4.17/bin/xl"
-        command = [str(program), "create", "-n", file.name]
+        conf_file.write(conf.encode())
+        conf_file.flush()
+        command = [str(installed() / "usr/lib/xen-4.17/bin/xl"), "create", "-n", file.name]
+        environment = _environment() | {"XL_CONF": conf_file.name}
         try:
-            done = subprocess.run(command, capture_output=True, env=_environment(), timeout=TIMEOUT)
+            done = subprocess.run(command, capture_output=True, env=environment, timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             return "xl does not end"
     said = done.stderr.decode(errors="replace").replace(file.name, "f")

@@ -4,17 +4,17 @@ import sys
 from collections import Counter
 
 from tests.oracle.compare import unexplained
-from tests.oracle.suites import SUITES
+from tests.oracle.suites import SUITES, pairs
 
 
 def main() -> int:
     failed = 0
-    for name, suite in SUITES.items():
+    for name in SUITES:
         seen: Counter[str] = Counter()
-        for text in suite(whole=True):
-            if what := unexplained(text, seen):
+        for text, conf in pairs(name, whole=True):
+            if what := unexplained(text, seen, conf):
                 failed += 1
-                print(f"{name}: {text!r}\n    {what}")
+                print(f"{name}: {text!r} {conf!r}\n    {what}")
         print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in seen.items()), flush=True)
     return 1 if failed else 0
 

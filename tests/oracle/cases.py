@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from random import Random
 
 from pyxl.formats.xlcfg import options
+from pyxl.formats.xlcfg import xl_conf as xl_conf_names
 from pyxl.formats.xlcfg.disk import BACKENDS, FORMATS
 from pyxl.formats.xlcfg.options import HVM, PV, PVH, TABLE
 
+#: Options of xl.conf that leave no trace in a guest's JSON.
+XL_CONF_OPTIONS = ("autoballoon", "domid_policy", "output_format", "remus.default.netbufscript", "colo.default.proxyscript", "zz")
 UUID = "6b1d9b2e-0000-4000-8000-000000000001"
 BASES = {
     HVM: f'name="g"\nuuid="{UUID}"\ntype="hvm"\n',
@@ -45,6 +48,16 @@ def appended() -> Iterator[str]:
             for first in ("", *(f"{name}={value}\n" for value in values)):
                 for more in values:
                     yield base + ("vcpus=1\n" if name.startswith("cpus") else "") + first + f"{name}+={more}\n"
+
+
+def xl_conf() -> Iterator[tuple[str, str]]:
+    """Yield guests that have what xl.conf sets and guests that do not, each with an xl.conf of one option."""
+    names = (*XL_CONF_OPTIONS, *xl_conf_names.OLD_NAMES, *xl_conf_names.BOOLEANS, *xl_conf_names.TEXTS, *xl_conf_names.GRANT_LIMITS)
+    for base in BASES.values():
+        for more in ('vif=[""]\n', 'vif=["bridge=b,script=s,gatewaydev=g,backend=d"]\nvcpus=2\ncpus="0-2"\nmax_grant_frames=3\n'):
+            for name in names:
+                for value in (*VALUES, '"off"', '"random"'):
+                    yield base + more, f"{name}={value}\n"
 
 
 def random_specifications(random: Random) -> Iterator[str]:

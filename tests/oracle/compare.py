@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from pyxl.errors import UsageError
+from pyxl.formats.xlcfg import xl_conf
 from pyxl.formats.xlcfg.parse import parse
 from tests.oracle import HOST_NODES, normalise, xl
 from tests.oracle.on_purpose import reason
@@ -13,26 +14,27 @@ HOST = {"host_cpus": len(HOST_NODES), "host_nodes": HOST_NODES}
 MADE_UP = (("c_info", "uuid"), ("b_info", "type.hvm", "ms_vm_genid"))
 
 
-def pyxl(text: bytes | str) -> dict[str, Any] | str:
+def pyxl(text: bytes | str, conf: str = "") -> dict[str, Any] | str:
     """Return what libxl would make of pyxl's parse of a config, or pyxl's message where it refuses."""
     try:
-        document = parse([("f", text if isinstance(text, str) else text.decode(errors="surrogateescape"))], HOST)
+        defaults = xl_conf.parse(conf) | HOST
+        document = parse([("f", text if isinstance(text, str) else text.decode(errors="surrogateescape"))], defaults)
     except UsageError as error:
         return str(error)
     return normalise(document)
 
 
-def unexplained(text: bytes | str, seen: Counter[str]) -> str | None:
+def unexplained(text: bytes | str, seen: Counter[str], conf: str = "") -> str | None:
     """Return how pyxl and xl differ over a config, unless they do so on purpose; count in ``seen`` what it is."""
-    what = difference(text)
+    what = difference(text, conf)
     row = reason(text, what) if what else "equal"
     seen[row or "wrong"] += 1
     return None if row else what
 
 
-def difference(text: bytes | str) -> str | None:
+def difference(text: bytes | str, conf: str = "") -> str | None:
     """Return how pyxl and xl differ over a config; None where both refuse it, or both make the same of it."""
-    ours, theirs = pyxl(text), xl(text)
+    ours, theirs = pyxl(text, conf), xl(text, conf)
     if isinstance(ours, str) or isinstance(theirs, str):
         if isinstance(ours, str) and isinstance(theirs, str):
             return None

@@ -25,6 +25,9 @@ ROWS = {
     "`firmware` of a PV or PVH guest that begins like `pvgrub32` or `pvgrub64`": (
         r'pyxl refuses: .*"firmware" wants one of pvgrub32, pvgrub64'
     ),
+    "a mask of xl.conf (`vm.cpumask`) and a guest without `vcpus`": (
+        r"^(?![^\0]*vcpus=)[^\0]*(pyxl refuses: .*(cpumask|CPU masks)|vcpu_hard_affinity/0/0: pyxl \d+, xl None)"
+    ),
     "words of COLO in a `vif` or `disk`": r'pyxl refuses: .*"(forwarddev|[a-z-]*colo[a-z-]*|(active|hidden)-disk)" is not sup',
 }
 

@@ -18,7 +18,7 @@ from tests.formats.xlcfg.test_report import BAD
 from tests.oracle import normalise, xl
 from tests.oracle.compare import HOST, difference, pyxl, unexplained
 from tests.oracle.on_purpose import ROWS, reason
-from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES, files
+from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES, files, pairs
 
 README = Path(parse.__file__).parent / "README.md"
 GUEST = 'name="x"\ntype="hvm"\nuuid="6b1d9b2e-0000-4000-8000-000000000001"\n'
@@ -84,7 +84,7 @@ def test_there_are_sixty_and_xl_takes_most() -> None:
 @pytest.mark.parametrize("name", [name for name in SUITES if name != "files"])
 def test_suite_is_equal(name: str) -> None:
     seen: Counter[str] = Counter()
-    wrong = [(text, what) for text in SUITES[name]() if (what := unexplained(text, seen))]
+    wrong = [(text, conf, what) for text, conf in pairs(name) if (what := unexplained(text, seen, conf))]
     assert wrong == []
     assert seen["equal"] > seen.total() * 0.9
 
