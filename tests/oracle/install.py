@@ -11,20 +11,21 @@ FOLDER = ROOT / ".venv" / "xl-oracle"
 STUB_SOURCE = Path(__file__).parent / "stub.c"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 PACKAGES = (
-    "xen-utils-4.17", "libxenmisc4.17", "libxentoollog1", "libxenstore4", "libxencall1", "libxenevtchn1",
-    "libxenforeignmemory1", "libxengnttab1", "libxendevicemodel1", "libxenhypfs1", "libxentoolcore1", "libyajl2",
-    "libnl-route-3-200", "libnl-3-200", "libfdt1",
+    "xen-utils-4.17", "xen-utils-common", "libxenmisc4.17", "libxentoollog1", "libxenstore4", "libxencall1",
+    "libxenevtchn1", "libxenforeignmemory1", "libxengnttab1", "libxendevicemodel1", "libxenhypfs1", "libxentoolcore1",
+    "libyajl2", "libnl-route-3-200", "libnl-3-200", "libfdt1",
 )  # fmt: skip
 COMPILER = ("gcc", "libc6-dev")
 
 
 def installed() -> Path:
-    """Return the folder that has xl, its libraries and stub.so; make it first where it is missing or too old.
+    """Return the folder that has xl, its libraries, its examples and stub.so; make it where it is missing or too old.
 
     :raise RuntimeError: it cannot be made; the line says what is missing.
     """
     stub = FOLDER / "stub.so"
-    if not stub.exists() or stub.stat().st_mtime < STUB_SOURCE.stat().st_mtime:
+    newest = max(source.stat().st_mtime for source in (STUB_SOURCE, Path(__file__)))
+    if not stub.exists() or stub.stat().st_mtime < newest:
         FOLDER.parent.mkdir(exist_ok=True)
         # Made aside and moved: another test run may do the same at the same time.
         made = Path(mkdtemp(prefix="xl-oracle-", dir=FOLDER.parent))

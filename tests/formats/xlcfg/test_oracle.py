@@ -3,6 +3,7 @@
 What differs on purpose is in the table of pyxl/formats/xlcfg/README.md.  `python -m tests.oracle` compares more.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import parse, writer
+from pyxl.formats.xlcfg import parse, writer, xl_conf
 from tests.formats.xlcfg.guests import HVM
 from tests.formats.xlcfg.test_disk import GOOD as DISKS
 from tests.formats.xlcfg.test_options import BOOLEANS, HVM_OPTIONS, PV_OPTIONS
 from tests.formats.xlcfg.test_report import BAD
 from tests.oracle import normalise, xl
 from tests.oracle.compare import HOST, difference, pyxl, unexplained
+from tests.oracle.install import installed
 from tests.oracle.on_purpose import ROWS, reason
 from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES, files, pairs
 
@@ -49,6 +51,21 @@ def test_the_comparison_sees_what_differs() -> None:
 def test_example_is_equal(file: Path) -> None:
     assert isinstance(pyxl(file.read_bytes()), dict)
     assert difference(file.read_bytes()) is None
+
+
+def test_xen_s_own_examples_are_equal() -> None:
+    files = sorted((installed() / "etc/xen").glob("xlexample.*"))
+    assert [file.suffix for file in files] == [".hvm", ".pvhlinux", ".pvlinux"]
+    for file in files:
+        assert isinstance(pyxl(file.read_bytes()), dict)
+        assert difference(file.read_bytes()) is None
+
+
+def test_xen_s_own_xl_conf_is_heeded_as_it_is_proposed() -> None:
+    conf = re.sub(r"^#(?=[a-z])", "", (installed() / "etc/xen/xl.conf").read_text(), flags=re.MULTILINE)
+    assert conf.count("\nvif.default.") == 4
+    assert difference(GUEST + "vcpus=1; vif=['']", conf) is None
+    xl_conf.parse(conf, warn=pytest.fail)
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
