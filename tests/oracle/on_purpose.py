@@ -18,7 +18,9 @@ ROWS = {
     "a stray character at the end": r'[^\n]\npyxl refuses: .*(unexpected|does not end on its line)|=": unknown parameter',
     "`trusted` in a disk": r"disk[^\0]*trusted[^\0]*(xl refuses: .*|pyxl refuses: .*it names no vdev)",
     "`usbdev` without `type=`": r"/usbdevs/\d+[^\0]*type\.hostdev",
-    "`pci` with `bdf=` that has no dot before the function": r"pyxl refuses: .*pci .*is neither BUS:DEVICE",
+    "`pci` with an address that xl reads only in part": (
+        r"[\"'=][0-9a-fA-F]+:([0-9a-fA-Fx:+ -]*[,\"'@]|[0-9a-fA-F]*(0x|[ +-])[^,\"']*[:.])[^\0]*pyxl refuses: .*pci "
+    ),
     "`ioports` from a higher port to a lower one": r"pyxl refuses: .*ioports .*ports are hexadecimal",
     "`vdispl` with a connector whose size does not begin with a number": r"pyxl refuses: .*vdispl .*a connector is",
     "`vnuma`: `vcpus=` that is no number or range; more distances than nodes": r"pyxl refuses: .*vnuma .*(vcpus|distances)",
@@ -28,7 +30,7 @@ ROWS = {
     "a mask of xl.conf (`vm.cpumask`) and a guest without `vcpus`": (
         r"^(?![^\0]*vcpus=)[^\0]*(pyxl refuses: .*(cpumask|CPU masks)|vcpu_hard_affinity/0/0: pyxl \d+, xl None)"
     ),
-    "words of COLO in a `vif` or `disk`": r'pyxl refuses: .*"(forwarddev|[a-z-]*colo[a-z-]*|(active|hidden)-disk)" is not sup',
+    "words of COLO in a `vif` or `disk`": r"pyxl refuses: .* is for COLO,",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
+from pyxl.formats.xlcfg.options import NO_COLO
 from pyxl.formats.xlcfg.unknown import slip
 from pyxl.formats.xlcfg.values import INT32_MAX, UINT32_MAX, UINT64_MAX, c_number, defbool
 
@@ -23,6 +24,7 @@ NIC_STRINGS = {
     "backend": "backend_domname", "vifname": "ifname", "model": "model",
 }  # fmt: skip
 NIC_WORDS = frozenset(NIC_STRINGS) | {"type", "mac", "rate", "devid", "mtu", "trusted", "untrusted"}
+COLO_KEY = re.compile(r"forwarddev|colo_(?:sock|filter|compare|checkpoint)_[a-z0-9_]+")
 #: Any one character may stand between the octets.
 MAC = re.compile(r"\s*([0-9a-fA-F]{1,2})" + 5 * r"[^0-9a-fA-F]\s*([0-9a-fA-F]{1,2})" + r"\s*")
 #: How C's atoi reads: what follows the digits does not matter.
@@ -66,8 +68,8 @@ def nic(
             if (number := _leading_number(value)) is None:
                 raise _error("vif", spec, place, f'{key} is a number, not "{value}"')
             result[key] = number
-        elif key in ("accel", "forwarddev") or key.startswith("colo_"):
-            raise _error("vif", spec, place, f'"{key}" is not supported by pyxl yet')
+        elif equals and COLO_KEY.fullmatch(key):
+            raise _error("vif", spec, place, f'"{key}" {NO_COLO}')
         else:
             _unknown("vif", spec, place, word, NIC_WORDS, warn)
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from pyxl.errors import UsageError
+from pyxl.formats.xlcfg.options import NO_COLO
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ READ_ONLY = ("r", "ro")
 READ_WRITE = ("rw", "w", "")
 
 #: A single word, or key=value, up to its comma.
-FLAG = re.compile(r"(cdrom|direct-io-safe|discard|no-discard|trusted|untrusted)(?:,|\Z)")
+FLAG = re.compile(r"(cdrom|direct-io-safe|(?:no-)?discard|(?:un)?trusted|(?:no-)?colo)(?:,|\Z)")
 PAIR = re.compile(r"([a-z][-a-z0-9]*)=([^,]*),?", re.DOTALL)
 TARGET = re.compile(r"target=(.*)", re.DOTALL)
 #: `phy:` and similar prefixes from xm's time; the rest of the specification follows.
@@ -32,7 +33,7 @@ SCRIPT_PREFIXES = ("iscsi", "nbd", "enbd", "drbd")
 IGNORED_PREFIXES = ("tapdisk", "tap", "tap2", "aio", "ioemu", "file", "phy")
 #: Keys that hold a string -> their name in the JSON.
 STRINGS = {"vdev": "vdev", "script": "script", "backend": "backend_domname"}
-UNSUPPORTED = ("colo", "no-colo", "colo-host", "colo-port", "colo-export", "active-disk", "hidden-disk")
+COLO_KEYS = ("colo-host", "colo-port", "colo-export", "active-disk", "hidden-disk")
 
 
 def parse(spec: str, place: str = "") -> dict[str, Any]:
@@ -40,7 +41,7 @@ def parse(spec: str, place: str = "") -> dict[str, Any]:
 
     ``place`` begins the error message: the file and line that hold the specification.
 
-    :raise UsageError: a specification that xl refuses too, or one with an option that pyxl does not support.
+    :raise UsageError: a specification that xl refuses too, or one with words of COLO.
     """
     return _Disk(spec, place).parse()
 
@@ -92,8 +93,6 @@ class _Disk:
         if match is None or spec[match.end() : match.end() + 1] == "=":
             raise self._error(f'bad syntax at "{spec[at:]}"; a target with "=" needs target=')
         text = match.group(1) if match.group(2) is None else match.group(2)
-        if text in UNSUPPORTED:
-            raise self._error(f'"{text}" is not supported by pyxl yet')
         self._positional(text)
         return match.end()
 
@@ -104,12 +103,16 @@ class _Disk:
             self._disk["direct_io_safe"] = True
         elif flag.endswith("discard"):
             self._disk["discard_enable"] = "True" if flag == "discard" else "False"
+        elif flag == "no-colo":
+            self._disk["colo_enable"] = "False"
+        elif flag == "colo":
+            raise self._error(f'"{flag}" {NO_COLO}')
         else:
             self._disk["trusted"] = "True" if flag == "trusted" else "False"
 
     def _pair(self, key: str, value: str) -> None:
-        if key in UNSUPPORTED:
-            raise self._error(f'"{key}" is not supported by pyxl yet')
+        if key in COLO_KEYS:
+            raise self._error(f'"{key}" {NO_COLO}')
         if key in STRINGS:
             self._set_string(STRINGS[key], key, value)
         elif key == "format":

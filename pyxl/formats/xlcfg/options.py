@@ -183,6 +183,9 @@ IGNORED = {
     "vncviewer": "start the viewer yourself",
 }
 
+#: What is wrong with a word of COLO in a disk or vif.
+NO_COLO = "is for COLO, which runs a guest on two hosts at once and pyxl does not do: leave it out, or use xl"
+
 #: Options that may be written in an older way, which deprecated.py knows.
 OLDER = frozenset(
     "tsc_mode timer_mode device_model_override bios_path_override altp2mhvm bootloader_args msr_relaxed".split()

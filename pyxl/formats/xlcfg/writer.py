@@ -142,9 +142,11 @@ def _disk(disk: Mapping[str, Any]) -> str:
     words += [f"{key}={disk[member]}" for key, member in others.items() if member in disk and key != "vdev"]
     if disk.get("direct_io_safe"):
         words.append("direct-io-safe")
-    for member, one, other in (("discard_enable", "discard", "no-discard"), ("trusted", "trusted", "untrusted")):
-        if member in disk:
-            words.append(one if disk[member] == "True" else other)
+    switches = {
+        "discard_enable": ("discard", "no-discard"), "trusted": ("trusted", "untrusted"),
+        "colo_enable": ("colo", "no-colo"),
+    }  # fmt: skip
+    words += [on if disk[member] == "True" else off for member, (on, off) in switches.items() if member in disk]
     # It takes the rest of the string; a comma at the end does not belong to it.
     target = disk.get("pdev_path")
     if target is not None:

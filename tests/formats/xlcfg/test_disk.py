@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg import disk
+from pyxl.formats.xlcfg.options import NO_COLO
 
 VOLUME = {"pdev_path": "/dev/vg/v", "vdev": "hda", "format": "raw", "readwrite": 1}
 ISO = {"pdev_path": "/i.iso", "vdev": "hdc", "format": "raw", "readwrite": 0, "removable": 1, "is_cdrom": 1}
@@ -59,6 +60,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("specification=xen,vdev=xvda,target=/a", A | {"specification": "xen"}),
     ("direct-io-safe,/a,raw,xvda", A | {"direct_io_safe": True}),
     ("discard,/a,raw,xvda", A | {"discard_enable": "True"}),
+    ("no-colo,/a,raw,xvda", A | {"colo_enable": "False"}),
     ("discard,no-discard,/a,raw,xvda", A | {"discard_enable": "False"}),
     ("trusted,/a,raw,xvda", A | {"trusted": "True"}),
     ("/a,raw,xvda,untrusted", A | {"trusted": "False"}),
@@ -96,8 +98,8 @@ BAD = [
     ("/a=b,raw,xvda", 'bad syntax at "/a=b,raw,xvda"; a target with "=" needs target='),
     ("http://x,raw,xvda", 'unknown prefix "http:"'),
     ("hda:", 'unknown prefix "hda:"'),
-    ("colo,/a,raw,xvda", '"colo" is not supported by pyxl yet'),
-    ("colo-host=h,/a,raw,xvda", '"colo-host" is not supported by pyxl yet'),
+    ("colo,/a,raw,xvda", f'"colo" {NO_COLO}'),
+    ("colo-host=h,/a,raw,xvda", f'"colo-host" {NO_COLO}'),
 ]
 
 

@@ -38,9 +38,9 @@ def test_what_xl_ignores_is_a_warning(text: str, message: str) -> None:
 
 
 def test_words_of_a_vif_or_vfb_that_xl_does_not_know_are_warnings() -> None:
-    text = "vif=['x', 'type=pci,bridge=b']\nvfb=['type=vnc,vnc=yes,zzz=1']"
+    text = "vif=['accel=1', 'type=pci,bridge=b']\nvfb=['type=vnc,vnc=yes,zzz=1']"
     assert warnings(HVM + text) == [
-        'f:2: vif "x": "x" is ignored, as by xl',
+        'f:2: vif "accel=1": "accel=1" is ignored, as by xl',
         'f:2: vif "type=pci,bridge=b": "type=pci" is ignored, as by xl',
         'f:3: vfb "type=vnc,vnc=yes,zzz=1": vnc is a number; "yes" is 0, as in xl',
         'f:3: vfb "type=vnc,vnc=yes,zzz=1": "zzz=1" is ignored, as by xl',
@@ -197,7 +197,7 @@ BAD = [
         ("vif=['mac=1:2:3']", 'vif "mac=1:2:3": mac is six numbers such as 00:16:3e:01:02:03, not "1:2:3"'),
         ("vif=['mtu=x']", 'vif "mtu=x": mtu is a number, not "x"'),
         ("vif=['rate=1']", 'vif "rate=1": rate is such as 10Mb/s or 1MB/s@20ms, not "1"'),
-        ("vif=['forwarddev=x']", 'vif "forwarddev=x": "forwarddev" is not supported by pyxl yet'),
+        ("vif=['forwarddev=x']", f'vif "forwarddev=x": "forwarddev" {options.NO_COLO}'),
         ("vfb=['vnclsten=x']", 'vfb "vnclsten=x": unknown key "vnclsten" (did you mean "vnclisten"?)'),
     ]),
     (HVM + "disk=[\n'/a,raw,xvda',\n'/b,raw'\n]", 'f:4: disk "/b,raw": it names no vdev'),
