@@ -5,8 +5,8 @@ from random import Random
 
 from pyxl.formats.xlcfg import options
 from pyxl.formats.xlcfg import xl_conf as xl_conf_names
-from pyxl.formats.xlcfg.disk import BACKENDS, FORMATS
 from pyxl.formats.xlcfg.options import HVM, PV, PVH, TABLE
+from tests.oracle.grammars import GRAMMARS
 
 #: Options of xl.conf that leave no trace in a guest's JSON.
 XL_CONF_OPTIONS = ("autoballoon", "domid_policy", "output_format", "remus.default.netbufscript", "colo.default.proxyscript", "zz")
@@ -62,18 +62,9 @@ def xl_conf() -> Iterator[tuple[str, str]]:
 
 def random_specifications(random: Random) -> Iterator[str]:
     """Yield configs with one specification out of a grammar each, without end."""
-    makers = (("disk", _disk), ("vif", _vif), ("vfb", _vfb), ("cpus", _cpus), ("viridian", _viridian))
     while True:
-        for name, maker in makers:
-            guest = random.choice((HVM, PV, PVH))
-            text = maker(random).replace("\\", "").replace('"', "")
-            if name == "viridian":
-                yield f"{BASES[HVM]}viridian=[{text}]\n"
-            elif name == "cpus":
-                form = random.choice(('"{}"', '["{}"]', '["{}", "0"]'))
-                yield f"{BASES[guest]}vcpus={random.randint(1, 3)}\n{name}={form.format(text)}\n"
-            else:
-                yield f'{BASES[guest]}{name}=["{text}"]\n'
+        for maker, guests in GRAMMARS.items():
+            yield BASES[random.choice(guests)] + maker(random) + "\n"
 
 
 def mutations(random: Random, texts: list[bytes]) -> Iterator[bytes]:
@@ -98,55 +89,3 @@ def mutations(random: Random, texts: list[bytes]) -> Iterator[bytes]:
                 lines.insert(random.randrange(len(lines)), lines.pop(random.randrange(len(lines))))
                 text = bytearray(b"\n".join(lines))
         yield bytes(text)
-
-
-def _some(random: Random, choices: tuple[str, ...], most: int, between: str = ",") -> str:
-    return between.join(random.choice(choices) for _ in range(random.randint(0, most)))
-
-
-def _disk(random: Random) -> str:
-    target = random.choice(("/dev/vg/lv", "/a.img", "", "phy:/dev/x", "file:/a", "tap:aio:/a", "tap2:qcow2:/a b", "iscsi:iqn.2001-05.com:x", "/é"))
-    vdev = random.choice(("hda", "xvda", "sda", "hdc:cdrom", "xvda1:disk", "hda:floppy", "", " hdb"))
-    access = random.choice(("w", "r", "rw", "ro", "", "x"))
-    form = random.choice((*FORMATS, "", "", "weird"))
-    if random.random() < 0.5:
-        text = random.choice((f"{target},{vdev},{access}", f"{target},{form},{vdev},{access}", f"{target},{form},{vdev}"))
-        return text + "," * random.randint(0, 1) + _some(random, _FLAGS, 2)
-    words = [f"format={form}", f"vdev={vdev}", f"access={access}", *_some(random, _FLAGS, 2).split(",")]
-    random.shuffle(words)
-    return random.choice((", ", ",")).join([*words[: random.randint(1, len(words))], f"target={target}"])
-
-
-_FLAGS = (
-    "cdrom", "devtype=cdrom", "devtype=disk", "direct-io-safe", "discard", "no-discard", "trusted", "untrusted", "script=block-x",
-    "backend=dom", "specification=xen", "specification=virtio", *(f"backendtype={name}" for name in BACKENDS), "raw", "zz=1",
-)  # fmt: skip
-
-
-def _vif(random: Random) -> str:
-    octets = [random.choice(("00", "16", "3e", "A", "ff", "f")) for _ in range(random.choice((6, 6, 6, 6, 5, 7)))]
-    mac = random.choice((":", ":", "-", ".", " ")).join(octets) + random.choice(("", "", " "))
-    words = (
-        f"mac={mac}", "bridge=xenbr0", "bridge= br 1 ", "type=ioemu", "type=vif", "type=netfront", "model=e1000", "ip=10.0.0.1 10.0.0.2",
-        "script=vif-route", "backend=net", "vifname=v0", "gatewaydev=eth0", "netdev=eth1", "mtu=9000", "mtu= 5 ", "devid=3",
-        "rate=10Mb/s", "rate=1MB/s@20ms", "rate=0B/s", "rate=5", "trusted", "untrusted", "", "vlan=5", "zz", "bridge=a=b", "model=",
-    )  # fmt: skip
-    return _some(random, words, 4, random.choice((",", ", ")))
-
-
-def _vfb(random: Random) -> str:
-    words = (
-        "type=vnc", "type=sdl", "vnc=1", "vnc=0", "vnc=yes", "vncdisplay=3", "vncdisplay=-1", "vnclisten=0.0.0.0", "vnclisten=a:5", "vncpasswd=",
-        "vncpasswd=s", "vncunused=1", "vncunused=", "keymap=de", "sdl=1", "opengl=0", "display=:0", "xauthority=/x", "zzzz=1", "zz", "", "keymap=a=b",
-    )  # fmt: skip
-    return _some(random, words, 5, random.choice((",", ", ")))
-
-
-def _cpus(random: Random) -> str:
-    return _some(random, ("0", "1", "7", "0-3", "2-", "3-1", "^1", "^0-2", "all", "node:0", "nodes:1-2", "^nodes:0", "^node:3", "all,^0",
-                          "100", " 2", "5-90", "nodes:all", "x", "^all", ""), 4)  # fmt: skip
-
-
-def _viridian(random: Random) -> str:
-    words = (*options.VIRIDIAN, "defaults", "all", "base", "freq", "stimer", "BASE", "zz", "")
-    return ", ".join("'" + random.choice(("", "", "!")) + random.choice(words) + "'" for _ in range(random.randint(0, 5)))

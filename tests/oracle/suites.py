@@ -6,15 +6,17 @@ from pathlib import Path
 from random import Random
 
 from tests.oracle import cases
+from tests.oracle.grammars import GRAMMARS
 
 ROOT = Path(__file__).parents[2]
 #: Written in the manner of what people publish.
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.cfg"))
 EXAMPLES = sorted((ROOT / "conf-examples").glob("*.cfg"))
 #: `make check` has every so many of the options' values: numbers that are prime to what they repeat after.
-SLICE, APPENDED_SLICE, CONF_SLICE = 11, 71, 17
-SPECIFICATIONS, ALL_SPECIFICATIONS = 1200, 20000
-MUTATIONS, ALL_MUTATIONS = 800, 5000
+SLICE, APPENDED_SLICE, CONF_SLICE = 13, 71, 17
+#: Of each grammar.
+SPECIFICATIONS, ALL_SPECIFICATIONS = 60, 3000
+MUTATIONS, ALL_MUTATIONS = 600, 5000
 
 
 def files(whole: bool = False) -> Iterator[bytes]:
@@ -30,7 +32,8 @@ def appended(whole: bool = False) -> Iterator[str]:
 
 
 def specifications(whole: bool = False) -> Iterator[str]:
-    yield from islice(cases.random_specifications(Random(1)), ALL_SPECIFICATIONS if whole else SPECIFICATIONS)
+    count = len(GRAMMARS) * (ALL_SPECIFICATIONS if whole else SPECIFICATIONS)
+    yield from islice(cases.random_specifications(Random(1)), count)
 
 
 def mutations(whole: bool = False) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ UNASKED_POLICY = "strict"
 KEYS = ("bdf", "vslot", *FLAGS, "rdm_policy", "name")
 #: As C's %x reads it.
 HEX = r"[ \t-\r]*[+-]?(?:0[xX])?[0-9a-fA-F]+"
-BDF = re.compile(rf"(?:([0-9a-fA-F]+):)?([0-9a-fA-F]+|(?<=:){HEX}):({HEX})\.(\*|{HEX})")
+BDF = re.compile(rf"(?:([0-9a-fA-F]+):)?([0-9a-fA-F]+):({HEX})\.(\*|{HEX})")
 BDF_LIMITS = (0xFFFF, 0xFF, 0x1F, 7)
 MAX_VSLOT = 0x1F
 #: libxl's mark for all functions of a device, and for the one that is named.
