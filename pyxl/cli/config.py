@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,15 +11,23 @@ from pyxl.cli.diff_text import member
 from pyxl.cli.words import printable, printable_lines
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.formats.xlcfg.cpus import MAX_CPUS
+
+if TYPE_CHECKING:
+    from pyxl.formats.xlcfg.report import Report
 
 CLEAN, WARNINGS, ERRORS = 0, 1, 2
 STATUS = {CLEAN: "clean", WARNINGS: "warnings", ERRORS: "errors"}
 DIFFERENT = 1
+#: Xen's own limit.
+MAX_NODES = 64
 #: In place of the uuid that each parse makes up.
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 
-cpus_option = click.option("--cpus", type=click.IntRange(1, 4096), help="How many CPUs the host has, for cpus=\"all\".")
-nodes_option = click.option("--nodes", type=click.IntRange(1, 64), help="How many NUMA nodes share them (1).")
+cpus_option = click.option(
+    "--cpus", type=click.IntRange(1, MAX_CPUS), help='How many CPUs the host has, for cpus="all".'
+)
+nodes_option = click.option("--nodes", type=click.IntRange(1, MAX_NODES), help="How many NUMA nodes share them (1).")
 
 
 @click.group("config", short_help="Check, show and compare guests' configs.")
@@ -35,9 +43,12 @@ def config_command() -> None:
 def check(files: tuple[Path, ...], as_json: bool, cpus: int | None, nodes: int | None) -> int:
     """Say all that is wrong with xl.cfg files.
 
+    It asks no host: without --cpus, every CPU and node that a file names is taken to be there.
+
     Exit status: 0 they are clean, 1 there are warnings, 2 there are errors.
     """
-    found = [_checked(file, _host(cpus, nodes)) for file in files]
+    host = _host(cpus or MAX_CPUS, nodes or (1 if cpus else MAX_NODES))
+    found = [_checked(file, host) for file in files]
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -45,6 +56,8 @@ def check(files: tuple[Path, ...], as_json: bool, cpus: int | None, nodes: int |
             for kind in ("errors", "warnings"):
                 for message in each[kind]:
                     click.echo(printable_lines(f"{kind[:-1]}: {message['text']}"))
+                    if message["hint"]:
+                        click.echo(printable_lines(f"hint: {message['hint']}"))
             if each["status"] == STATUS[CLEAN]:
                 click.echo(printable(f"{each['file']}: clean"))
     worst = {each["status"] for each in found}
@@ -106,20 +119,25 @@ def _host(cpus: int | None, nodes: int | None) -> dict[str, Any]:
 def _checked(file: Path, host: dict[str, Any]) -> dict[str, Any]:
     from pyxl.formats.xlcfg.parse import examine
 
+    told: dict[str, list[dict[str, Any]]] = {"errors": [], "warnings": []}
     try:
         _, report = examine([(str(file), wiring.config_text(file))], host)
-    except UsageError as error:  # no xl.cfg at all
-        return {"file": str(file), "status": STATUS[ERRORS], "errors": [_place(str(error), "")], "warnings": []}
-    status = ERRORS if report.errors else WARNINGS if report.warnings else CLEAN
-    told: dict[str, Any] = {"file": str(file), "status": STATUS[status]}
-    for kind, messages in (("errors", report.errors), ("warnings", report.warnings)):
-        told[kind] = [_place(report.shown(message), report.place(message)) for message in messages]
-    return told
+    except UsageError as error:  # it cannot be read
+        told["errors"].append({"line": None, "column": None, "text": str(error), "hint": error.hint or None})
+    else:
+        for kind, messages in (("errors", report.errors), ("warnings", report.warnings)):
+            told[kind] = [_message(report, message) for message in messages]
+    status = ERRORS if told["errors"] else WARNINGS if told["warnings"] else CLEAN
+    return {"file": str(file), "status": STATUS[status], **told}
 
 
-def _place(text: str, place: str) -> dict[str, Any]:
+def _message(report: "Report", message: str) -> dict[str, Any]:
+    place = report.place(message)
     _, line, column = place.rsplit(":", 2) if place else ("", None, None)
-    return {"line": line and int(line), "column": column and int(column), "text": text}
+    return {
+        "line": line and int(line), "column": column and int(column), "text": report.shown(message),
+        "hint": report.hint(message) or None,
+    }  # fmt: skip
 
 
 def _config(what: str, host: dict[str, Any], verbose: bool, uuid: str | None = None) -> GuestConfig:

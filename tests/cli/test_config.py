@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("text", "status", "word"), [
     (GOOD, 0, "clean"), (GOOD + "hostname='h'", 1, "warnings"), (GOOD + "hostname='h'\nvcupz=1", 2, "errors"),
-    ("import os", 2, "errors"), (GOOD + "vcpus=1;cpus='all'", 2, "errors"),
+    ("import os", 2, "errors"), (GOOD + "vcpus=1;cpus='all,^0'", 0, "clean"), (GOOD + "vcpus=1;cpus='nodes:3'", 0, "clean"),
 ])  # fmt: skip
 def test_check_says_how_bad_it_is(file: Path, text: str, status: int, word: str) -> None:
     file.write_text(text)
@@ -45,10 +45,24 @@ def test_check_shows_line_and_mark_of_every_file(file: Path, tmp_path: Path) -> 
 
 
 def test_check_of_what_needs_the_host(file: Path) -> None:
-    file.write_text(GOOD + "vcpus=1;cpus='all,^nodes:1'")
+    file.write_text(GOOD + "vcpus=1;cpus='nodes:1'")
     assert pyxl("config", "check", "--cpus", "8", "--nodes", "2", str(file)).returncode == 0
-    assert pyxl("config", "check", "--cpus", "8", str(file)).returncode == 0
+    done = pyxl("config", "check", "--cpus", "8", str(file))
+    assert done.returncode == 2 and f'error: {file}:5:14: "cpus": "nodes:1" leaves no CPU' in done.stdout
     assert pyxl("config", "check", "--cpus", "0", str(file)).returncode == 2
+    assert pyxl("config", "show", str(file)).returncode == 2
+
+
+def test_check_says_what_to_do(file: Path) -> None:
+    for text, place, hint in (
+        ("name='p'\nbuilder='linux'", (2, 9), 'Write type = "pv".'),
+        ("name='p'", (None, None), 'For a fully virtualised guest, say type = "hvm".'),
+        ("name='p'\nimport os", (2, 1), "xl.cfg has only `name = value`: write down what the program would have made."),
+    ):
+        file.write_text(text)
+        error = json.loads(pyxl("config", "check", "--json", str(file)).stdout)[0]["errors"][0]
+        assert (error["line"], error["column"], error["hint"]) == (*place, hint)
+        assert pyxl("config", "check", str(file)).stdout.splitlines()[-1] == f"hint: {hint}"
 
 
 def test_show_as_json_is_what_xl_prints(file: Path) -> None:

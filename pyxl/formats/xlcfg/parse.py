@@ -60,14 +60,15 @@ def examine(
     new_uuid: Callable[[], str] | None = None,
     strict: bool = False,
 ) -> tuple[dict[str, Any], Report]:
-    """Return what parse does, and all that is wrong with it; the config is of no use where there are errors.
-
-    :raise UsageError: a text is a Python program.
-    """
+    """Return what parse does, and all that is wrong with it; the config is of no use where there are errors."""
     report = Report(chunks, strict)
-    settings = read(chunks, report.error)
-    source = chunks[0][0] if chunks else COMMAND_LINE
     document: dict[str, Any] = {}
+    try:
+        settings = read(chunks, report.error)
+    except UsageError as error:  # a Python program: nothing else in it means anything
+        report.error(error)
+        return document, report
+    source = chunks[0][0] if chunks else COMMAND_LINE
     while not document:
         try:
             document = _Config(source, settings, defaults or {}, new_uuid, report.warn).domain()

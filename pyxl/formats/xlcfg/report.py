@@ -53,6 +53,10 @@ class Report:
                 return message[: match.end() - 2]
         return ""
 
+    def hint(self, message: str) -> str:
+        """Return what to do about an error; empty where its text says it all."""
+        return self._errors.get(message, "")
+
     def shown(self, message: str) -> str:
         """Return a message with the line that it is about, and a mark below its column."""
         place = self.place(message)
@@ -72,7 +76,7 @@ class Report:
             if warn:
                 warn(self.shown(message))
         if self._errors:
-            hints = [hint for message in self.errors if (hint := self._errors[message])]
+            hints = list(filter(None, map(self.hint, self.errors)))
             raise UsageError("\n".join(map(self.shown, self.errors)), hints[0] if hints else "")
 
     @property

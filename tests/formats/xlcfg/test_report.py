@@ -111,7 +111,7 @@ PYTHON = [
 def test_a_config_of_xm_is_recognised(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse([("f", text)])
-    assert re.fullmatch(r"f:[12]:1: this is a Python program, as xm took them", str(caught.value))
+    assert re.match(r"f:[12]:1: this is a Python program, as xm took them\n", str(caught.value))
     assert caught.value.hint
 
 
