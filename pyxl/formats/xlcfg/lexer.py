@@ -30,13 +30,11 @@ TOKEN = re.compile(
     |(?P<bad>['"][^\n]*|.)""",
     re.VERBOSE,
 )
-#: What only a config of xm has, which was a Python program.
-PYTHON = re.compile(
-    r"""^(?:(?:import|from|def|if|for|while|print|try|exec|class|with|else|elif|return)\b(?![ \t]*\+?=)
+#: What only a config of xm has, which was a Python program; looked for only where there is an error.
+PYTHON = r"""(?mx)
+    ^(?:(?:import|from|def|if|for|while|print|try|exec|class|with|else|elif|return)\b(?![ \t]*\+?=)
     |[ \t]*\w+[ \t]*=[^#'"\n]*(?:\b(?:os|sys)\.|\b(?:str|int|range)\()
-    |[ \t]*\w+[ \t]*=[ \t]*(?:'[^'\n]*'|"[^"\n]*")[ \t]*[%+][ \t]*[\w('"])""",
-    re.MULTILINE | re.VERBOSE,
-)
+    |[ \t]*\w+[ \t]*=[ \t]*(?:'[^'\n]*'|"[^"\n]*")[ \t]*[%+][ \t]*[\w('"])"""
 ESCAPE = re.compile(r"\\(.)")
 ESCAPES = {
     '"': '"', "'": "'", "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
@@ -131,7 +129,7 @@ def settings(source: str, text: str, failed: Callable[[UsageError], None] = _rai
     """
 
     def failed_here(error: UsageError) -> None:
-        if match := PYTHON.search(text):
+        if match := re.search(PYTHON, text):
             line = text.count("\n", 0, match.start()) + 1
             raise UsageError(
                 f"{place(source, line, 1)}: this is a Python program, as xm took them",
