@@ -27,8 +27,8 @@ LEFT_OVER = {
     "ostype": "", "parallel": "device_model_args", "paused": "pyxl create -p", "platform": "",
     "qemu_env": "device_model_override", "restart": "on_reboot", "shadow": "shadow_memory", "snapshot": "",
     "sound": "soundhw", "superpages": "", "suppress_spurious_page_faults": "", "tsc_native": "tsc_mode",
-    "uefi": "bios", "vcpu_avail": "vcpus and maxvcpus", "vhpt": "", "vifname": "vifname= in vif", "vncconsole": "",
-    "vncport": "vncdisplay", "vscsi": "",
+    "uefi": "bios", "vcpu": "vcpus", "vcpu_avail": "vcpus and maxvcpus", "vhpt": "", "vifname": "vifname= in vif",
+    "vncconsole": "", "vncport": "vncdisplay", "vscsi": "",
 }  # fmt: skip
 #: Shorter names have neighbours by chance.
 SHORTEST = 4

@@ -25,6 +25,7 @@ IGNORED = [
     ("vif3=1", '"vif3" is ignored: xl has no such option'),
     ("on_xend_stop='x'", '"on_xend_stop" is ignored: today it is xendomains\' own settings'),
     ("superpages=1", '"superpages" is ignored: nothing does this any more'),
+    ("vcpu=2", '"vcpu" is ignored: today it is vcpus'),
 ]
 
 
@@ -50,7 +51,7 @@ def test_words_of_a_vif_or_vfb_that_xl_does_not_know_are_warnings() -> None:
     assert found["/vfbs"] == [{"devid": 0, "vnc": {"enable": "False"}, "sdl": {}}]
 
 
-SLIPS = {"vcupz": "vcpus", "memry": "memory", "vcpu": "vcpus", "max_vcpus": "maxvcpus", "seriel": "serial"}
+SLIPS = {"vcupz": "vcpus", "memry": "memory", "max_vcpus": "maxvcpus", "seriel": "serial"}
 NO_SLIPS = ("boot_order", "reboot", "rootfs", "minmem", "dist", "disk2", "hdb", "xen_platform_pv", "on_boot", "monitor")
 
 
