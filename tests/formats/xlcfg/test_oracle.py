@@ -25,7 +25,11 @@ from tests.oracle.suites import CONFIGS, EXAMPLES, SUITES, files, pairs
 README = Path(parse.__file__).parent / "README.md"
 GUEST = 'name="x"\ntype="hvm"\nuuid="6b1d9b2e-0000-4000-8000-000000000001"\n'
 #: Of the configs, those that pyxl reads otherwise, and the row of the table that says why.
-ON_PURPOSE = {"slip-in-vcpus": "a slip in a name", "windows-gpu": "`usbdev` without `type=`"}
+ON_PURPOSE = {
+    "slip-in-vcpus": "a slip in a name", "windows-gpu": "`usbdev` without `type=`",
+    "libvirt-export-usb-channel": "`usbdev` without `type=`", "placeholder-mac": "a MAC that is not six octets",
+    "comment-at-the-end": "a comment that ends the file",
+}  # fmt: skip
 
 
 def test_the_oracle_tells_right_from_wrong() -> None:
