@@ -2,9 +2,10 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from tempfile import mkdtemp
+
+from tests.compiled import run, shared_library
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venv" / "xl-oracle"
@@ -15,7 +16,6 @@ PACKAGES = (
     "libxenevtchn1", "libxenforeignmemory1", "libxengnttab1", "libxendevicemodel1", "libxenhypfs1", "libxentoolcore1",
     "libyajl2", "libnl-route-3-200", "libnl-3-200", "libfdt1",
 )  # fmt: skip
-COMPILER = ("gcc", "libc6-dev")
 
 
 def installed() -> Path:
@@ -31,7 +31,7 @@ def installed() -> Path:
         made = Path(mkdtemp(prefix="xl-oracle-", dir=FOLDER.parent))
         try:
             _unpack(made)
-            _compile(made / "stub.so")
+            shared_library(STUB_SOURCE, made / "stub.so")
             shutil.rmtree(FOLDER, ignore_errors=True)
             made.rename(FOLDER)
         finally:
@@ -42,34 +42,13 @@ def installed() -> Path:
 def _unpack(folder: Path) -> None:
     download = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *PACKAGES)
     try:
-        _run(download, folder)
+        run(download, folder)
     except RuntimeError:
         # Without lists, or with old ones; only root may fetch new ones.
         if os.geteuid():
             raise
-        _run(("apt-get", "-q", "update"), folder)
-        _run(download, folder)
+        run(("apt-get", "-q", "update"), folder)
+        run(download, folder)
     for package in folder.glob("*.deb"):
-        _run(("dpkg-deb", "-x", package.name, "."), folder)
+        run(("dpkg-deb", "-x", package.name, "."), folder)
         package.unlink()
-
-
-def _compile(stub: Path) -> None:
-    command = ("gcc", "-shared", "-fPIC", "-O1", "-o", str(stub), str(STUB_SOURCE))
-    try:
-        _run(command, stub.parent)
-    except RuntimeError as error:
-        if os.geteuid():
-            raise RuntimeError(f"{error}\nxl needs a C compiler; run: sudo apt-get install {' '.join(COMPILER)}") from None
-        _run(("apt-get", "-q", "update"), stub.parent)
-        _run(("apt-get", "install", "-y", "-q", "--no-install-recommends", *COMPILER), stub.parent)
-        _run(command, stub.parent)
-
-
-def _run(command: tuple[str, ...], folder: Path) -> None:
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    except OSError as error:
-        raise RuntimeError(f"{command[0]}: {error.strerror}; comparing with xl needs Debian 12") from None
-    except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"{' '.join(command)}: {error.stderr.strip()}") from None
