@@ -7,19 +7,20 @@ import os
 import sys
 from pathlib import Path
 
-from tests.bench.native import CONVERT, MIB, compare
+from tests.bench.native import CONVERT, compare
+from tests.bench.options import FILE_MIB
 from tests.formats.legacy import streams as made
 
 
 def write_stream(path: Path, config: bytes) -> None:
     """Write a legacy file, or only its stream if ``config`` is empty, of pages that all differ."""
     pages = os.urandom(made.PAGE << 10)
-    whole = made.Hvm(pfns=MIB << 8, batches=()).encode()
+    whole = made.Hvm(pfns=FILE_MIB << 8, batches=()).encode()
     head = 8 + 24  # pages, TSC
     with path.open("wb") as file:
         file.write(made.file(b"", config) if config else b"")
         file.write(whole[:head])
-        for start in range(0, MIB << 8, 1024):
+        for start in range(0, FILE_MIB << 8, 1024):
             file.write(made.Batch(range(start, start + 1024), pages).encode(8))
         file.write(whole[head:])
 

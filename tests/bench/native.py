@@ -9,23 +9,14 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
+from tests.bench.options import PAIRS
+from tests.standin import Taken
 from tests.xen.conftest import Dom0
 
-RUNS = int(os.environ.get("PYXL_BENCH_RUNS", "5"))
-MIB = int(os.environ.get("PYXL_BENCH_MIB", "2048"))
 CONVERT = "convert-legacy-stream"
 VERIFY = "verify-stream-v2"
 IN_DOM0 = f"cd /usr/lib/xen-4.17; tar -c bin/{CONVERT} bin/{VERIFY} lib/python/xen | base64"
-
-
-class Taken(NamedTuple):
-    """Seconds by the clock and of CPU, and peak resident memory in MiB."""
-
-    wall: float
-    cpu: float
-    memory: float
 
 
 def fetch(dom0: Dom0, directory: Path) -> None:
@@ -58,7 +49,7 @@ def taken(scripts: Path, command: str) -> Taken:
 def compare(scripts: Path, what: str, other: str, ours: str, theirs: str, after: Callable[[], None] = lambda: None) -> None:
     """Run two commands by turns, and print the medians and their ratios; the first pair only warms the caches."""
     pairs = []
-    for run in range(RUNS + 1):
+    for run in range(PAIRS + 1):
         times = {}
         for command in (theirs, ours) if run % 2 else (ours, theirs):
             times[command] = taken(scripts, command)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.formats.stream import libxc_records, trailer, xl_header
-from tests.bench.native import MIB, VERIFY, compare
+from tests.bench.native import VERIFY, compare
+from tests.bench.options import FILE_MIB
 from tests.formats.stream import streams
 
 #: Starts pyxl for nothing, and reads the head of each record of a libxc stream.
@@ -38,7 +39,7 @@ def write_checkpoint(path: Path, *, summed: bool) -> int:
             sums.add(data)
 
         write(before)
-        for start in range(0, MIB << 8, 1024):
+        for start in range(0, FILE_MIB << 8, 1024):
             write(libxc_records.encode_page_head(libxc_records.PageData(tuple(range(start, start + 1024)))))
             write(pages)
         write(after)

@@ -1,0 +1,36 @@
+"""What saves and restores guests in dom0: stock xl and pyxl, each in several ways."""
+
+from typing import NamedTuple
+
+from tests.xen.conftest import Dom0
+
+
+class Program(NamedTuple):
+    """Lines of bash that save ``{guest}`` to ``{file}``, and restore it from there."""
+
+    name: str
+    save: str
+    restore: str
+
+
+XL = "xl"
+COMPRESSED = "pyxl, compressed"
+# xl is to be measured until all is on the disk, as pyxl is.
+PROGRAMS = (
+    Program(XL, "xl save {guest} {file} && sync {file}", "xl restore {file}"),
+    Program(
+        "xl | zstd",
+        "mkfifo {file}.pipe; zstd -T0 -1 -qf -o {file} < {file}.pipe & "
+        "xl save {guest} {file}.pipe && wait $! && sync {file} && rm {file}.pipe",
+        "xl restore <(zstd -dcq {file})",
+    ),
+    Program("pyxl", "pyxl save --engine direct {guest} {file}", "pyxl restore --engine direct {file}"),
+    Program("pyxl, libxc", "pyxl save --engine libxc {guest} {file}", "pyxl restore --engine libxc {file}"),
+    Program(COMPRESSED, "pyxl save --compress {guest} {file}", "pyxl restore {file}"),
+)
+
+
+def programs(dom0: Dom0) -> list[Program]:
+    """Return those that dom0 has."""
+    compresses = "--compress" in dom0.pyxl("save --help").stdout
+    return [program for program in PROGRAMS if compresses or program.name != COMPRESSED]
