@@ -11,7 +11,7 @@ help:
 	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
 	@echo "make test    every test, the lab's too"
 	@echo "make check   lint, types, and the tests that need no lab"
-	@echo "make bench   pyxl against xl, paired, on the lab (BENCH, SIZES, FILLS, PAIRS choose)"
+	@echo "make bench   pyxl against xl, paired, on the lab; the memory engine without Xen (BENCH, SIZES, FILLS, PAIRS choose)"
 	@echo "make fuzz    ten thousand damaged files through what reads checkpoints; minutes"
 	@echo "make faults  the table of faults, through pyxl and through xl, on the lab (PYXL_FAULTS=REGEX chooses)"
 	@echo "make soak    that, damaged files, cycles, signals, races, and every example's boot, as often as it takes; hours"

@@ -1,6 +1,6 @@
-"""`make bench`: pyxl against stock xl on the lab, and against Xen's scripts.
+"""`make bench`: pyxl against stock xl on the lab, against Xen's scripts, and its memory engine against the machine.
 
-    make bench [BENCH=save,restore,start,read,convert] [SIZES=128,512,1536] [FILLS=idle,text,random] [PAIRS=5]
+    make bench [BENCH=save,restore,start,read,convert,engine] [SIZES=128,512,1536] [FILLS=idle,text,random] [PAIRS=5]
 
 The lab is a nested emulation: only the ratios count there.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.bench import convert, guests, native, read, start
+from tests.bench import convert, engine, guests, native, read, start
 from tests.bench.options import BENCH, FILE_MIB, PAIRS, PLACE, RESULTS
 from tests.bench.results import Results, tables
 from tests.xen.conftest import Dom0
@@ -21,13 +21,16 @@ def main() -> None:
     """Do the parts that were asked for: first those that need the lab."""
     with tempfile.TemporaryDirectory(dir=PLACE) as directory:
         place = Path(directory)
-        on_lab(place)
+        if set(BENCH) - {"engine"}:
+            on_lab(place)
         if {"read", "convert"} & set(BENCH):
             print(f"\nnatively, medians of {PAIRS} pairs, {FILE_MIB} MiB, the file in memory")
         if "read" in BENCH:
             read.bench(place)
         if "convert" in BENCH:
             convert.bench(place)
+        if "engine" in BENCH:
+            engine.bench(place)
 
 
 def on_lab(place: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PARTS = ("save", "restore", "start", "read", "convert")
+PARTS = ("save", "restore", "start", "read", "convert", "engine")
 FILLS = ("idle", "text", "random")
 
 
@@ -33,7 +33,8 @@ BENCH = chosen("BENCH", PARTS)
 SIZES = numbers("SIZES", "128,512,1536")
 FILLED = chosen("FILLS", FILLS)
 FILLED_MIB = 512
-#: MiB of the files of ``read`` and ``convert``.
+#: MiB of the guest of ``engine``, and of the files of ``read`` and ``convert``.
+(ENGINE_MIB,) = numbers("ENGINE_MIB", "4096")
 (FILE_MIB,) = numbers("FILE_MIB", "2048")
 #: Where those files are made.
 PLACE = os.environ.get("PLACE")
