@@ -5,8 +5,6 @@ The save-helper's own program runs on stand-ins for Xen's libraries (tests/stand
 
 import ctypes
 import fcntl
-import importlib
-import importlib.util
 import mmap
 import os
 import subprocess
@@ -15,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from pyxl.checkpoint.compressing import Compressing
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import summed
 from pyxl.formats.stream.trailer import Identity
+from pyxl.model.compression import Compression
 from tests import standin
 from tests.bench.native import taken
 from tests.bench.options import ENGINE_MIB, PAIRS
@@ -54,7 +54,7 @@ class Bench:
     def cases(self) -> list[Case]:
         zstd, plain = "zstd -T2 -1 DATA > OTHER", "cat SAVED > OTHER"
         synced, piped, back = "dd DATA, fsync", "cat SAVED | cat", "cat SAVED > memory"
-        found = [
+        return [
             Case("memcpy", copy),
             Case(plain, lambda: self._command(f"cat {self._saved} > {self._other}")),
             Case(piped, lambda: self._command(f"cat {self._saved} | cat > /dev/null")),
@@ -66,11 +66,9 @@ class Bench:
             Case("save, as pyxl does, fsync", self.save_summed, synced),
             Case("save, all pages", lambda: self.save(sparse=False), plain),
             Case("save, to a pipe", self.save_to_pipe, piped),
+            Case("save, compressed", self.save_compressed, zstd),
             Case("restore", self.restore, back),
         ]
-        if importlib.util.find_spec("pyxl.checkpoint.compressing"):
-            found.append(Case("save, compressed", self.save_compressed, zstd))
-        return found
 
     def save(self, *, sparse: bool, sync: bool = False) -> Taken:
         self._other.unlink(missing_ok=True)
@@ -107,13 +105,10 @@ class Bench:
 
     def save_compressed(self) -> Taken:
         """Save into the threads of pyxl that compress, which are in this process."""
-        # By name, as there may be none in this tree.
-        compressing = importlib.import_module("pyxl.checkpoint.compressing")
-        compression = importlib.import_module("pyxl.model.compression")
         Path("/proc/self/clear_refs").write_text("5")  # a new peak
         before, cpu, started = _peak(), sum(os.times()[:2]), time.monotonic()
         file = NewFile(self._place / "compressed")
-        stream = compressing.Compressing(file, compression.Compression(1))
+        stream = Compressing(file, Compression(1))
         helper = standin.save(self._memory, stream.fd, sparse=False)
         stream.end(Identity())
         wall = time.monotonic() - started

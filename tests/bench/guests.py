@@ -9,7 +9,7 @@ from pyxl.errors import LabLost
 from tests.bench import fills
 from tests.bench.fills import NAME, Spec
 from tests.bench.options import BENCH, PAIRS
-from tests.bench.programs import Program, programs
+from tests.bench.programs import PROGRAMS, Program
 from tests.bench.results import COLD, SAVE, WARM, Row, merged, read, write
 from tests.xen.conftest import PLACE, Dom0
 
@@ -30,22 +30,23 @@ def bench(dom0: Dom0, results: Path) -> list[Row]:
     earlier = read(results)
     rows: list[Row] = []
     for spec in fills.specs():
-        _start(dom0, spec)
-        tried = programs(dom0)
-        losses = 0
-        for run in range(PAIRS + 1):
-            while True:
-                try:
-                    found = _run(dom0, spec, run, tried if run % 2 else tried[::-1])
-                    break
-                except LabLost as lost:
-                    losses += 1
-                    if losses > LOSSES:
-                        raise
-                    print(f"lab lost, once more: {lost}", flush=True)
+        run = losses = 0
+        is_there = False
+        while run <= PAIRS:
+            try:
+                if not is_there:
                     _start(dom0, spec)
-            rows += found
-            write(results, merged(earlier, rows))
+                    is_there = True
+                rows += _run(dom0, spec, run, PROGRAMS if run % 2 else PROGRAMS[::-1])
+            except LabLost as lost:
+                losses += 1
+                if losses > LOSSES:
+                    raise
+                print(f"lab lost, once more: {lost}", flush=True)
+                is_there = False
+            else:
+                write(results, merged(earlier, rows))
+                run += 1
     return merged(earlier, rows)
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tests.xen.conftest import Dom0
+from tests.bench.results import XL
 
 
 class Program(NamedTuple):
@@ -13,8 +13,6 @@ class Program(NamedTuple):
     restore: str
 
 
-XL = "xl"
-COMPRESSED = "pyxl, compressed"
 # xl is to be measured until all is on the disk, as pyxl is.
 PROGRAMS = (
     Program(XL, "xl save {guest} {file} && sync {file}", "xl restore {file}"),
@@ -26,11 +24,5 @@ PROGRAMS = (
     ),
     Program("pyxl", "pyxl save --engine direct {guest} {file}", "pyxl restore --engine direct {file}"),
     Program("pyxl, libxc", "pyxl save --engine libxc {guest} {file}", "pyxl restore --engine libxc {file}"),
-    Program(COMPRESSED, "pyxl save --compress {guest} {file}", "pyxl restore {file}"),
+    Program("pyxl, compressed", "pyxl save --compress {guest} {file}", "pyxl restore {file}"),
 )
-
-
-def programs(dom0: Dom0) -> list[Program]:
-    """Return those that dom0 has."""
-    compresses = "--compress" in dom0.pyxl("save --help").stdout
-    return [program for program in PROGRAMS if compresses or program.name != COMPRESSED]
