@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pyxl.checkpoint.compressing import Compressing
+from pyxl.checkpoint.framed import Framed
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.checkpoint.summed import summed
+from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.formats.stream.trailer import Identity
 from pyxl.model.compression import Compression
+from pyxl.model.engine import SPARSE
 from tests import standin
 from tests.bench.native import taken
 from tests.bench.options import ENGINE_MIB, PAIRS
@@ -46,39 +47,43 @@ class Bench:
         self._new = os.memfd_create("new")
         # Xen has the memory, too, before the stream comes.
         os.posix_fallocate(self._new, 0, SIZE)
-        self._saved, self._data, self._other = (place / name for name in ("saved", "data", "other"))
-        self.save(sparse=True)
+        names = ("saved", "compressed", "data", "other")
+        self._saved, self._compressed, self._data, self._other = (place / name for name in names)
+        self.save(SPARSE)
         self._other.rename(self._saved)
+        self.save_as_pyxl(self._compressed, framed)
         self.data_bytes = self._write_data()
 
     def cases(self) -> list[Case]:
-        zstd, plain = "zstd -T2 -1 DATA > OTHER", "cat SAVED > OTHER"
-        synced, piped, back = "dd DATA, fsync", "cat SAVED | cat", "cat SAVED > memory"
+        plain, piped, back = "cat SAVED > OTHER", "cat SAVED | cat", "cat SAVED > memory"
+        synced, zstd, unzstd = "dd DATA, fsync", "zstd -T2 -1 DATA, fsync", "zstd -dc > memory"
+        memory = f"1<>/proc/{os.getpid()}/fd/{self._new}"
         return [
             Case("memcpy", copy),
             Case(plain, lambda: self._command(f"cat {self._saved} > {self._other}")),
             Case(piped, lambda: self._command(f"cat {self._saved} | cat > /dev/null")),
             Case(synced, lambda: self._command(f"dd if={self._data} of={self._other} bs=4M conv=fsync")),
-            Case(back, lambda: self._command(f"cat {self._saved} 1<>/proc/{os.getpid()}/fd/{self._new}")),
-            Case(zstd, lambda: self._command(f"zstd -T2 -1 -c {self._data} > {self._other}")),
-            Case("save, with holes", lambda: self.save(sparse=True), plain),
-            Case("save, with holes, fsync", lambda: self.save(sparse=True, sync=True), synced),
-            Case("save, as pyxl does, fsync", self.save_summed, synced),
-            Case("save, all pages", lambda: self.save(sparse=False), plain),
+            Case(back, lambda: self._command(f"cat {self._saved} {memory}")),
+            Case(zstd, lambda: self._command(f"zstd -T2 -1 -c {self._data} > {self._other} && sync {self._other}")),
+            Case(unzstd, lambda: self._command(f"zstd -dc {self._compressed} {memory}")),
+            Case("save, with holes", lambda: self.save(SPARSE), plain),
+            Case("save, all pages", lambda: self.save(""), plain),
             Case("save, to a pipe", self.save_to_pipe, piped),
-            Case("save, compressed", self.save_compressed, zstd),
-            Case("restore", self.restore, back),
+            Case("save, with sums, fsync", lambda: self.save_as_pyxl(self._other, summed), synced),
+            Case("save, compressed, fsync", lambda: self.save_as_pyxl(self._compressed, framed), zstd),
+            Case("restore", lambda: self.restore(""), back),
+            Case("restore, one thread", lambda: self.restore("threads=1"), back),
+            Case("restore, compressed", lambda: self.restore_compressed(""), unzstd),
+            Case("restore, compr., one thread", lambda: self.restore_compressed("threads=1"), unzstd),
         ]
 
-    def save(self, *, sparse: bool, sync: bool = False) -> Taken:
+    def save(self, words: str) -> Taken:
         self._other.unlink(missing_ok=True)
         fd = os.open(self._other, os.O_RDWR | os.O_CREAT)
-        started = time.monotonic()
-        helper = standin.save(self._memory, fd, sparse=sparse)
-        if sync:
-            os.fsync(fd)
-        os.close(fd)
-        return helper._replace(wall=time.monotonic() - started)
+        try:
+            return standin.save(self._memory, words, fd)
+        finally:
+            os.close(fd)
 
     def save_to_pipe(self) -> Taken:
         reader, writer = os.pipe()
@@ -86,42 +91,38 @@ class Bench:
         with subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL):
             os.close(reader)
             try:
-                return standin.save(self._memory, writer, sparse=False)
+                return standin.save(self._memory, "", writer)
             finally:
                 os.close(writer)
 
-    def save_summed(self) -> Taken:
-        """Save to a file that a thread of pyxl's, in this process, sums and gives to the disk meanwhile."""
+    def save_as_pyxl(self, target: Path, kind: Callable[[NewFile], SummedFile | SummedPipe | Framed]) -> Taken:
+        """Save to a file that is on the disk at the end, with all that pyxl does to it meanwhile in this process."""
+        target.unlink(missing_ok=True)
         cpu, started = sum(os.times()[:2]), time.monotonic()
-        file = NewFile(self._other)
-        stream = summed(file)
-        helper = standin.save(self._memory, stream.fd, sparse=True)
-        stream.finish()
-        file.sync()
-        wall = time.monotonic() - started
-        stream.close()
-        file.close()
-        return helper._replace(wall=wall, cpu=helper.cpu + sum(os.times()[:2]) - cpu)
-
-    def save_compressed(self) -> Taken:
-        """Save into the threads of pyxl that compress, which are in this process."""
-        Path("/proc/self/clear_refs").write_text("5")  # a new peak
-        before, cpu, started = _peak(), sum(os.times()[:2]), time.monotonic()
-        file = NewFile(self._place / "compressed")
-        stream = Compressing(file, Compression(1))
-        helper = standin.save(self._memory, stream.fd, sparse=False)
+        file = NewFile(target)
+        stream = kind(file)
+        helper = standin.save(self._memory, stream.words, *stream.fds)
         stream.end(Identity())
-        wall = time.monotonic() - started
+        file.sync()
+        wall, cpu = time.monotonic() - started, sum(os.times()[:2]) - cpu
         stream.close()
-        file.close()
-        return Taken(wall, helper.cpu + sum(os.times()[:2]) - cpu, helper.memory + _peak() - before)
+        file.commit()
+        return Taken(wall, helper.cpu + cpu, helper.memory)
 
-    def restore(self) -> Taken:
+    def restore(self, words: str) -> Taken:
         fd = os.open(self._saved, os.O_RDONLY)
         try:
-            return standin.restore(self._new, fd)
+            return standin.restore(self._new, words, fd)
         finally:
             os.close(fd)
+
+    def restore_compressed(self, words: str) -> Taken:
+        stand_in = os.memfd_create("stand-in")
+        os.ftruncate(stand_in, SIZE)
+        try:
+            return standin.restore(self._new, f"frames={self._compressed} {words}", stand_in)
+        finally:
+            os.close(stand_in)
 
     def _command(self, command: str) -> Taken:
         self._other.unlink(missing_ok=True)
@@ -150,10 +151,8 @@ def copy() -> Taken:
     return Taken(wall, wall, 0)
 
 
-def _peak() -> float:
-    """Return the most memory that this process has had, in MiB."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
+def framed(file: NewFile) -> Framed:
+    return Framed(file, Compression(1))
 
 
 def bench(place: Path) -> None:
@@ -167,11 +166,11 @@ def bench(place: Path) -> None:
         for case in cases if run % 2 else reversed(cases):
             times[case.name].append(case.run())
     best = {name: min(found) for name, found in times.items()}
-    print(f"{'':26} {'s':>6} {'GB/s':>6} {'cpu s':>6} {'MiB':>6}  share of")
+    print(f"{'':27} {'s':>6} {'GB/s':>6} {'cpu s':>6} {'MiB':>6}  share of")
     for name, _, bound in cases:
         wall, cpu, peak = best[name]
         shares = [f"{best[other].wall / wall:.0%} of {other}" for other in ("memcpy", bound) if bound]
-        print(f"{name:26} {wall:6.2f} {SIZE / wall / 1e9:6.2f} {cpu:6.2f} {peak:6.0f}  {', '.join(shares)}")
+        print(f"{name:27} {wall:6.2f} {SIZE / wall / 1e9:6.2f} {cpu:6.2f} {peak:6.0f}  {', '.join(shares)}")
     for file in place.iterdir():
         if file.is_file():
             file.unlink()

@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from pyxl.checkpoint.framed import Framed
+from pyxl.checkpoint.new_file import NewFile
 from pyxl.formats.stream import libxc_v2
+from pyxl.formats.stream.trailer import Identity
 from pyxl.memory.save import PARAMS, RECORD
+from pyxl.model.compression import Compression
+from pyxl.model.engine import SPARSE
 from tests import standin
 from tests.standin import guest
 
@@ -30,7 +36,7 @@ def memory() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def stream(memory: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     fd = os.open(tmp_path_factory.mktemp("native") / "stream", os.O_RDWR | os.O_CREAT)
-    standin.save(memory, fd, sparse=True)
+    standin.save(memory, SPARSE, fd)
     yield fd
     os.close(fd)
 
@@ -43,13 +49,23 @@ def test_a_guest_is_saved_page_by_page_and_comes_back(memory: int, stream: int) 
     assert gfns == [gfn for gfn in range(MIB << 8) if gfn not in HOLE]
     assert os.fstat(stream).st_blocks * 512 < 0.4 * (MIB << 20)
 
-    new = os.memfd_create("new")
-    os.ftruncate(new, MIB << 20)
     os.lseek(stream, 0, os.SEEK_SET)
-    taken = standin.restore(new, stream)
-    assert all(os.pread(new, STEP, at) == os.pread(memory, STEP, at) for at in range(0, MIB << 20, STEP))
+    comes_back(memory, "", stream)
+
+
+def test_a_guest_is_compressed_and_comes_back(memory: int, tmp_path: Path) -> None:
+    file = NewFile(tmp_path / "file")
+    stream = Framed(file, Compression(1))
+    taken = standin.save(memory, stream.words, *stream.fds)
+    assert stream.end(Identity()) > MIB << 20
+    assert stream.stored() < 0.2 * (MIB << 20)
     assert taken.memory < 64
-    os.close(new)
+    stand_in = os.memfd_create("stand-in")
+    os.ftruncate(stand_in, stream.size())
+    comes_back(memory, f"frames=/proc/{os.getpid()}/fd/{file.fd}", stand_in)
+    os.close(stand_in)
+    stream.close()
+    file.close()
 
 
 def test_the_helper_says_what_failed(stream: int) -> None:
@@ -57,8 +73,18 @@ def test_the_helper_says_what_failed(stream: int) -> None:
     small = os.memfd_create("small")
     os.ftruncate(small, (MIB << 20) // 2)
     with pytest.raises(standin.Failed, match="Xen has no memory for gfn 0x8000 and 511 more"):
-        standin.restore(small, stream)
+        standin.restore(small, "", stream)
     os.close(small)
+
+
+def comes_back(memory: int, words: str, stream: int) -> None:
+    """Restore a domain, and compare its memory with that which was saved."""
+    new = os.memfd_create("new")
+    os.ftruncate(new, MIB << 20)
+    taken = standin.restore(new, words, stream)
+    assert all(os.pread(new, STEP, at) == os.pread(memory, STEP, at) for at in range(0, MIB << 20, STEP))
+    assert taken.memory < 64
+    os.close(new)
 
 
 def records(stream: int) -> Iterator[tuple[list[int], bytes]]:

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from typing import NamedTuple
 
 from pyxl.formats import helper_messages as messages
-from pyxl.model.engine import DIRECT, SPARSE
+from pyxl.model.engine import DIRECT
 from pyxl.ops import programs
 from tests.compiled import shared_library
 
@@ -36,40 +36,41 @@ class Failed(Exception):
     """The helper said why it could not."""
 
 
-def save(memory: int, stream: int, *, sparse: bool) -> Taken:
+def save(memory: int, words: str, stream: int, table: int = -1) -> Taken:
     """Save the domain whose memory is the file ``memory`` to the descriptor ``stream``.
+
+    ``words`` are pyxl.model.engine's; ``table`` gets an entry for each frame, where they ask for frames.
 
     :raise Failed: the helper cannot.
     """
     flags = messages.callback_flags("suspend", "switch_qemu_logdirty")
-    words = f"{DIRECT} {SPARSE}" if sparse else DIRECT
-    arguments = ("--save-domain", stream, -1, DOMID, 0, flags, 0)
-    return _run(arguments, stream, words, {"STANDIN_MEMORY": _path(memory)})
+    arguments = ("--save-domain", stream, table, DOMID, 0, flags, 0)
+    return _run(arguments, [fd for fd in (stream, table) if fd >= 0], words, {"STANDIN_MEMORY": _path(memory)})
 
 
-def restore(memory: int, stream: int) -> Taken:
+def restore(memory: int, words: str, stream: int) -> Taken:
     """Fill a new domain, whose memory is the file ``memory``, from the descriptor ``stream``.
 
     :raise Failed: the helper cannot.
     """
     flags = messages.callback_flags("static_data_done")
     arguments = ("--restore-domain", stream, -1, DOMID, STORE, 0, CONSOLE, 0, flags, 0)
-    return _run(arguments, stream, DIRECT, {"STANDIN_MEMORY": _path(memory), "STANDIN_NEW": "1"})
+    return _run(arguments, [stream], words, {"STANDIN_MEMORY": _path(memory), "STANDIN_NEW": "1"})
 
 
 def _path(fd: int) -> str:
     return f"/proc/{os.getpid()}/fd/{fd}"
 
 
-def _run(arguments: Sequence[str | int], stream: int, engine: str, standin: dict[str, str]) -> Taken:
+def _run(arguments: Sequence[str | int], fds: Sequence[int], words: str, standin: dict[str, str]) -> Taken:
     folder = installed()
     environment = {
         **os.environ, **standin, "LD_PRELOAD": str(folder / LIBRARY), "LD_LIBRARY_PATH": str(folder),
-        "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_ENGINE": engine,
+        "PYXL_SAVE_HELPER_QUIET": "1", "PYXL_SAVE_HELPER_ENGINE": f"{DIRECT} {words}",
     }  # fmt: skip
     started = time.monotonic()
     with subprocess.Popen(
-        [programs.find(programs.SAVE_HELPER), *map(str, arguments)], env=environment, pass_fds=[stream],
+        [programs.find(programs.SAVE_HELPER), *map(str, arguments)], env=environment, pass_fds=fds,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as helper:  # fmt: skip
         return _serve(helper, started)
