@@ -159,7 +159,7 @@ def bench(place: Path) -> None:
     """Do all by turns, and print the best of each: what else the machine does only ever makes them slower."""
     bench_ = Bench(place)
     share = bench_.data_bytes / SIZE
-    print(f"\nthe engine without Xen, best of {PAIRS}: a guest of {ENGINE_MIB} MiB, {share:.0%} of it not zero (DATA)")
+    print(f"\nthe engine without Xen, best of {PAIRS}: a guest of {ENGINE_MIB} MiB, {share:.0%} of it not zero (DATA); GB/s of its memory")
     cases = bench_.cases()
     times: dict[str, list[Taken]] = {case.name: [] for case in cases}
     for run in range(PAIRS):
