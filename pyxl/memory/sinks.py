@@ -72,13 +72,16 @@ class PlainPages:
     def put(self) -> None:
         fd, at = self._sink.fd, 0
         write_all(fd, self._head)
+        if self._runs != [(0, self._count)]:
+            # Others see how far the file is by its offset, and read up to there.
+            os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR) + self._count * PAGE_SIZE)
         for first, count in self._runs:
             if first > at:
                 os.lseek(fd, (first - at) * PAGE_SIZE, os.SEEK_CUR)
             write_all(fd, mapped(self._address + first * PAGE_SIZE, count * PAGE_SIZE))
             at = first + count
-        if at < self._count:  # others see how far the file is by its offset, and read up to there
-            os.ftruncate(fd, os.lseek(fd, (self._count - at) * PAGE_SIZE, os.SEEK_CUR))
+        if at < self._count:
+            os.lseek(fd, (self._count - at) * PAGE_SIZE, os.SEEK_CUR)
 
 
 def mapped(address: int, size: int) -> memoryview:

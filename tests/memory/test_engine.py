@@ -89,6 +89,19 @@ def test_a_stream_is_the_same_however_many_threads_write_it_and_with_holes_or_wi
     assert sizes[0] < 0.8 * sizes[1]
 
 
+def test_the_file_is_never_shorter_than_its_offset(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sums the file reads up to the offset."""
+    real = os.lseek
+
+    def lseek(fd: int, offset: int, whence: int) -> int:
+        found = real(fd, offset, whence)
+        assert found <= os.fstat(fd).st_size
+        return found
+
+    monkeypatch.setattr(os, "lseek", lseek)
+    saved(guest(), file)
+
+
 def test_a_broken_page_is_named_and_left_out(file: int) -> None:
     before, after = guest(), FakeGuest()
     before.broken = {5}
