@@ -36,8 +36,9 @@ def each_option() -> Iterator[str]:
         for name in sorted(options.SUPPORTED):
             names = next((table[name][2] for table in TABLE.values() if name in table), SPECIAL_NAMES.get(name, ()))
             for value in (*VALUES, *(f'"{own}"' for own in names), *(f'"{own.upper()}"' for own in names[:1])):
-                # Without vcpus, pins are ignored.
-                yield base + ("vcpus=2\n" if name.startswith("cpus") else "") + f"{name}={value}\n"
+                yield base + f"{name}={value}\n"
+                if name.startswith("cpus"):  # which pin nothing without vcpus
+                    yield base + f"vcpus=2\n{name}={value}\n"
 
 
 def appended() -> Iterator[str]:

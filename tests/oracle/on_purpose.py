@@ -14,7 +14,7 @@ ROWS = {
     "a string that is not UTF-8": r"pyxl refuses: .*is not UTF-8",
     "`\\101` in a string": r"pyxl refuses: .*a numeric escape",
     "lists 17 deep": r"pyxl refuses: .*lists are nested more than",
-    "a comment that ends the file": r"[ \t\n;]#[^\n]*\nxl refuses: [^\0]*near `#[^\n]*': lexical error",
+    "a comment that ends the file": r"#[^\n]*\nxl refuses: [^\0]*near `#[^\n]*': lexical error",
     "a stray character at the end": r'[^\n]\npyxl refuses: .*(unexpected|carriage return|does not end on its line)|=": unknown parameter',
     "`trusted` in a disk": r"disk[^\0]*trusted[^\0]*(xl refuses: .*|pyxl refuses: .*it names no vdev)",
     "`usbdev` without `type=`": r"/usbdevs/\d+[^\0]*type\.hostdev",

@@ -74,15 +74,17 @@ def pin(
 
     :raise UsageError: a bad CPU list, or no CPU left for a vcpu.
     """
+    # Where nothing is pinned, xl reads a string all the same; which CPUs it names does not matter then.
+    host = (host_cpus, nodes) if vcpus else (MAX_CPUS, ())
     for name, member in (("cpus", "vcpu_hard_affinity"), ("cpus_soft", "vcpu_soft_affinity")):
         setting = settings.get(name)
         if setting is None:
             continue
         if isinstance(setting.value, list):
-            lists = texts(setting)[:vcpus]
+            sets = [(word, cpu_set(word, f'{word.place}: "{name}"', *host)) for word in texts(setting)[:vcpus]]
         else:
-            lists = [setting.value] * vcpus
-        sets = [(word, cpu_set(word, f'{word.place}: "{name}"', host_cpus, nodes)) for word in lists]
+            word = setting.value
+            sets = [(word, cpu_set(word, f'{word.place}: "{name}"', *host))] * vcpus
         for word, cpus in sets:
             if not cpus and name == "cpus":
                 raise UsageError(f'{word.place}: "{name}": "{word}" leaves no CPU for a vcpu')

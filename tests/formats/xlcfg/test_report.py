@@ -193,6 +193,7 @@ BAD = [
         ("vcpus=1;cpus='0-9999999999'", '"cpus": "0-9999999999" is no CPU number or range'),
         ("device_model_args='x'", '"device_model_args" wants a list, not "x"'),
         ("max_grant_frames='x'", '"max_grant_frames" wants a number, not "x"'),
+        ("cpus='3-1'", '"cpus": "3-1" is no CPU number or range'),
         ("vcpus=1;cpus='^all'", '"cpus": "^all" is no CPU number or range'),
         ("vif=['brigde=x']", 'vif "brigde=x": unknown key "brigde" (did you mean "bridge"?)'),
         ("vif=['mac=1:2:3']", 'vif "mac=1:2:3": mac is six numbers such as 00:16:3e:01:02:03, not "1:2:3"'),
