@@ -25,8 +25,8 @@ READ_WRITE = ("rw", "w", "")
 FLAG = re.compile(r"(cdrom|direct-io-safe|(?:no-)?discard|(?:un)?trusted|(?:no-)?colo)(?:,|\Z)")
 PAIR = re.compile(r"([a-z][-a-z0-9]*)=([^,]*),?", re.DOTALL)
 TARGET = re.compile(r"target=(.*)", re.DOTALL)
-#: `phy:` and similar prefixes from xm's time; the rest of the specification follows.
-PREFIX = re.compile(r"([a-z][a-z0-9]*):")
+#: `phy:` and similar prefixes from xm's time; the rest of the specification follows, its target on the same line.
+PREFIX = re.compile(r"([a-z][a-z0-9]*):(?![^,]*\n)")
 POSITIONAL = re.compile(r"([^=,]*),|([^=,]+)")
 FORMAT_PREFIXES = ("raw", "qcow", "qcow2", "vhd")
 SCRIPT_PREFIXES = ("iscsi", "nbd", "enbd", "drbd")

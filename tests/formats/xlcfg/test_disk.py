@@ -98,6 +98,7 @@ BAD = [
     ("/a=b,raw,xvda", 'bad syntax at "/a=b,raw,xvda"; a target with "=" needs target='),
     ("http://x,raw,xvda", 'unknown prefix "http:"'),
     ("hda:", 'unknown prefix "hda:"'),
+    ("file:/a\nb,xvda,w", 'format is one of raw, qcow, qcow2, vhd, empty, qed, not "xvda"'),
     ("colo,/a,raw,xvda", f'"colo" {NO_COLO}'),
     ("colo-host=h,/a,raw,xvda", f'"colo-host" {NO_COLO}'),
 ]
