@@ -9,7 +9,7 @@ from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.xen import lib
 from pyxl.xen.info import Interface, RawInfo
 
-_HVM, _PAUSED, _BLOCKED, _RUNNING, _DEBUGGED = 2, 8, 16, 32, 64
+_PAUSED, _BLOCKED, _RUNNING, _DEBUGGED = 8, 16, 32, 64
 _PAGE_KB = 4
 _SUSPEND_CANCELLED = 1
 _SHADOW_OP_OFF = 0
@@ -26,7 +26,7 @@ def _decode(raw: RawInfo) -> DomainInfo:
         if reason in ShutdownReason._value2member_map_:
             reason = ShutdownReason(reason)
     return DomainInfo(
-        domid=raw.domid, uuid=raw.uuid, hvm=bool(flags & _HVM),
+        domid=raw.domid, uuid=raw.uuid, hvm=raw.hvm,
         running=bool(flags & _RUNNING), blocked=bool(flags & _BLOCKED), paused=bool(flags & _PAUSED),
         dying=raw.dying, shutdown_reason=reason,
         memory_kb=(raw.tot_pages + raw.outstanding) * _PAGE_KB,

@@ -1,12 +1,13 @@
 """libxenguest: save and restore of a domain's memory and vcpus (xen-spec.md 6.1).
 
 Only the save-helper calls these: they block for the length of the stream.
-Imports ctypes and pyxl.xen.lib alone, for the helper's start-up.
+Imports ctypes, pyxl.xen.lib and pyxl.xen.info alone, for the helper's start-up.
 """
 
 import ctypes
 
 from pyxl.xen import lib
+from pyxl.xen.info import RawInfo
 
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 LOGDIRTY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint, ctypes.c_void_p)
@@ -47,10 +48,6 @@ class Logger(ctypes.Structure):
     _fields_ = (("vmessage", lib.VMESSAGE), ("progress", lib.PROGRESS), ("destroy", ctypes.c_void_p))
 
 
-#: xen_domctl_getdomaininfo, of which only the flags are looked at here.
-_INFO_BYTES, _INFO_FLAGS, _HVM = 112, 4, 2
-
-
 class GuestLibrary:
     """libxenguest with ``handle``, libxenctrl's; ``logger`` must outlive it.
 
@@ -84,13 +81,13 @@ class GuestLibrary:
 
         :raise XenError: Xen does not say.
         """
-        info = ctypes.create_string_buffer(_INFO_BYTES)
+        info = RawInfo()
         function = lib.declare(
             self._control, ctypes.c_int, "xc_domain_getinfolist",
-            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint, ctypes.c_void_p,
+            ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint, ctypes.POINTER(RawInfo),
         )  # fmt: skip
-        lib.check(function(self.handle, domid, 1, info), "xc_domain_getinfolist", domid)
-        return bool(info.raw[_INFO_FLAGS] & _HVM)
+        lib.check(function(self.handle, domid, 1, ctypes.byref(info)), "xc_domain_getinfolist", domid)
+        return info.hvm
 
     def save(self, fd: int, domid: int, flags: int, callbacks: SaveCallbacks, stream_type: int, back_fd: int) -> int:
         """Stream a domain to ``fd``; return libxc's result; errno has the reason of a failure."""

@@ -7,7 +7,7 @@ import ctypes
 
 from pyxl.xen import lib
 
-_DYING, _SHUTDOWN = 1, 4
+_DYING, _HVM, _SHUTDOWN = 1, 2, 4
 _XTL_CRITICAL = 9
 
 
@@ -26,6 +26,11 @@ class RawInfo(ctypes.Structure):
     @property
     def dying(self) -> bool:
         return bool(self.flags & _DYING)
+
+    @property
+    def hvm(self) -> bool:
+        """Tell whether it is an HVM or PVH domain."""
+        return bool(self.flags & _HVM)
 
     @property
     def shut_down(self) -> bool:
