@@ -92,8 +92,11 @@ def _reported(toolstack: Toolstack, work: "Callable[[], None]") -> int:
     """Do the work and return 0, or -1 as libxc's calls do."""
     try:
         work()
-    except (PyxlError, OSError) as error:
-        number = error.errnum if isinstance(error, XenError) else getattr(error, "errno", 0)
+    except OSError as error:  # of the stream: the number says it all
+        ctypes.set_errno(error.errno or 0)
+        return -1
+    except PyxlError as error:
+        number = error.errnum if isinstance(error, XenError) else 0
         toolstack.send("log", _ERROR, number, "direct", str(error))
         ctypes.set_errno(number)
         return -1

@@ -67,12 +67,12 @@ class PlainPages:
 
     def make(self, head: bytes, address: int, count: int) -> None:
         self._head, self._address, self._count = head, address, count
-        self._runs = data_runs(address, count) if self._sink.sparse else [(0, count)]
+        self._runs = data_runs(address, count) if self._sink.sparse else [(0, count)] * bool(count)
 
     def put(self) -> None:
         fd, at = self._sink.fd, 0
         write_all(fd, self._head)
-        if self._runs != [(0, self._count)]:
+        if self._sink.sparse:
             # Others see how far the file is by its offset, and read up to there.
             os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR) + self._count * PAGE_SIZE)
         for first, count in self._runs:

@@ -160,7 +160,7 @@ class SaveHelper:
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         if result:
-            raise HelperError(self._blame(f"xc_domain_save: {os.strerror(errnum)}"))
+            raise HelperError(self._blame(os.strerror(errnum) if errnum else "the save-helper failed"))
         if code := os.waitstatus_to_exitcode(status):
             raise HelperError(self._blame(f"the save-helper ended with status {code}"))
 

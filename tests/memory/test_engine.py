@@ -102,12 +102,15 @@ def test_the_file_is_never_shorter_than_its_offset(file: int, monkeypatch: pytes
     saved(guest(), file)
 
 
-def test_a_broken_page_is_named_and_left_out(file: int) -> None:
+@pytest.mark.parametrize("sparse", [True, False])
+def test_broken_pages_are_named_and_left_out(file: int, sparse: bool) -> None:
     before, after = guest(), FakeGuest()
-    before.broken = {5}
-    saved(before, file)
+    before.broken = {5, *range(0x2FF0, 0x2FFC)}  # of one batch nothing else is there
+    for gfn in range(0x2FFC, 0x3000):
+        del before.pages[gfn]
+    saved(before, file, sparse=sparse)
     restored(file, after)
-    assert before.pages.keys() - after.pages.keys() == {5}
+    assert before.pages.keys() - after.pages.keys() == before.broken
 
 
 def test_without_superpages_small_ones_do(file: int) -> None:
