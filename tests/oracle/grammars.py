@@ -169,7 +169,7 @@ def vnuma(random: Random) -> str:
     def node(first: int) -> str:
         distances = ",".join(one(random, "10", "20", "20", *NUMBERS[:5]) for _ in range(random.choice((nodes, nodes, 1, 0))))
         words = [
-            f"pnode={one(random, '0', '1', '3', '4', 'x', '')}", f"size={one(random, '64', '64', '128', '0', '-1', 'x', '5M')}",
+            f"pnode={one(random, '0', '1', '3', '4', 'x', '')}", f"size={one(random, '64', '64', '128', '0', '-1', '-64', 'x', '5M')}",
             f"vcpus={one(random, f'{first}', f'{first}-{first + 1}', f'{first},{first + 1}', '0-1', '0', '')}", f"vdistances={distances}",
         ]  # fmt: skip
         chosen = words if random.random() < 0.6 else random.sample([*words, "zz=1", "zz", "size = 64 "], random.randint(0, 4))

@@ -10,7 +10,7 @@ import re
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.lexer import Word
 from pyxl.formats.xlcfg.spec import Spec, c_unsigned
-from pyxl.formats.xlcfg.values import UINT32_MAX, UINT64_MAX
+from pyxl.formats.xlcfg.values import INT32_MAX, UINT32_MAX, UINT64_MAX
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ def _node(specs: Iterable[Spec], nodes: int, host: Mapping[str, Any]) -> tuple[d
             if node["pnode"] > max(host.get("host_nodes", (UINT32_MAX,))):
                 raise spec.error(f"the host has no node {node['pnode']}")
         elif key == "size":
-            node["memkb"] = _number(spec, key, value) << 10
+            mib = _number(spec, key, value)
+            if mib > INT32_MAX:
+                raise spec.error(f'size wants a number from 0 to {INT32_MAX}, not "{value}"')
+            node["memkb"] = mib << 10
             size += node["memkb"]
         elif key == "vcpus":
             for word in filter(None, value.split(",")):

@@ -166,6 +166,7 @@ BAD = [
         ("channel=['name=x,connection=socket']",
          'channel "name=x,connection=socket": connection=socket needs path='),
         ("p9=['tag=t']", 'p9 "tag=t": it needs path='),
+        ("vnuma=[['size=-64','vcpus=0']]", 'vnuma "size=-64": size wants a number from 0 to 2147483647, not "-64"'),
         ("vtpm=['uuid=5']", 'vtpm "uuid=5": uuid is such as 6b1d9b2e-0000-4000-8000-000000000001, not "5"'),
         ("vdispl=['connectors=a:5']",
          'vdispl "connectors=a:5": a connector is NAME:WIDTHxHEIGHT, not "a:5"'),
