@@ -12,6 +12,7 @@ import os
 import sys
 import time
 
+#: Seconds between two looks at how much memory a command takes.
 LOOK_SECONDS = 0.2
 #: user, nice, system, irq and softirq of the first line of /proc/stat.
 CPU_COLUMNS = (1, 2, 3, 6, 7)

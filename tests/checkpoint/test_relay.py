@@ -19,6 +19,7 @@ class Work:
         self.working = 0
         self.most = 0
         self.lock = threading.Lock()
+        self.begun = threading.Event()
 
     def lanes(self, count: int) -> list["Lane"]:
         return [Lane(self) for _ in range(count)]
@@ -42,7 +43,7 @@ class Lane:
         with self._all.lock:
             self._all.working += 1
             self._all.most = max(self._all.most, self._all.working)
-        time.sleep(random.random() / 1000)
+        time.sleep(random.random() / 1000)  # so that lanes end in another order than they began
         with self._all.lock:
             self._all.working -= 1
         self._meet("work")
@@ -50,6 +51,7 @@ class Lane:
     def put(self) -> None:
         self._meet("put")
         self._all.done.append(self._number)
+        self._all.begun.set()
 
 
 @pytest.mark.parametrize(("lanes", "at_once"), [(1, 1), (2, 2), (6, 4)])
@@ -81,7 +83,7 @@ def test_what_is_stopped_ends_soon() -> None:
     work = Work(10_000_000)
     relay = Relay(work.lanes(4), 3)
     relay.start()
-    time.sleep(0.01)
+    assert work.begun.wait(10)
     relay.stop()
     relay.wait()
     relay.check()

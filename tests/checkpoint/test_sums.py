@@ -149,15 +149,6 @@ def test_a_disk_that_hangs_does_not_keep_an_undo(new_file: NewFile, monkeypatch:
     go_on.set()
 
 
-@pytest.fixture
-def to_fifo(tmp_path: Path) -> Iterator[tuple[NewFile, int]]:
-    os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    os.set_blocking(reader, True)
-    with NewFile(tmp_path / "pipe") as file:
-        yield file, reader
-
-
 def test_a_pipe_gets_all_in_order_and_is_summed(to_fifo: tuple[NewFile, int]) -> None:
     file, reader = to_fifo
     got: list[bytes] = []
