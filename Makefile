@@ -45,7 +45,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
+bench: $(STAMP) judge
 	$(BIN)/python -m tests.bench
 
 fuzz: $(STAMP)

@@ -11,6 +11,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pyxl.checkpoint.by_offset import ByOffset
 from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.passed_on import PassedOn
 from pyxl.checkpoint.source import Source, behind
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.05
 
 
-class CheckedFile:
+class CheckedFile(ByOffset):
     """A file whose framing, trailer and header are right; all blocks are checked from ``start`` on.
 
     Each is checked right after libxl has read it, while the page cache still has it: that also finds what somebody
@@ -54,20 +55,6 @@ class CheckedFile:
     def start(self) -> None:
         """Begin to check; libxl begins to read now."""
         self._worker.start()
-
-    def passed(self) -> int:
-        """Return how many bytes of the file libxl and the save-helper have read."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR)
-
-    def cut(self) -> bool:
-        """Have all readers of the stream see its end at once: they share the offset.
-
-        Return False and do nothing while libxl has not come to the memory.
-        """
-        if self.passed() < self._memory:
-            return False
-        os.lseek(self.fd, 0, os.SEEK_END)
-        return True
 
     @property
     def is_summed(self) -> bool:

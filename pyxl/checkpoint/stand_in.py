@@ -6,13 +6,14 @@ offset tells how far the helper has come, as that of a plain file does.  It has 
 
 import os
 
+from pyxl.checkpoint.by_offset import ByOffset
 from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.source import Source
 from pyxl.formats.stream import libxl_v2
 from pyxl.formats.stream.trailer import Trailer
 
 
-class StandIn:
+class StandIn(ByOffset):
     """The libxl stream from ``start`` to ``end`` of the content, whose memory ends at ``memory_end``.
 
     ``words`` tell the engine where the frames are.  Each frame's checksum is compared by who opens it.
@@ -32,20 +33,6 @@ class StandIn:
 
     def start(self) -> None:
         """Do nothing: the helper begins by itself."""
-
-    def passed(self) -> int:
-        """Return how many bytes of the content libxl and the save-helper have read."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR)
-
-    def cut(self) -> bool:
-        """Have all readers of the stream see its end at once: they share the offset.
-
-        Return False and do nothing while libxl has not come to the memory.
-        """
-        if self.passed() < self._memory:
-            return False
-        os.lseek(self.fd, 0, os.SEEK_END)
-        return True
 
     def check(self) -> None:
         """Do nothing: the helper itself says which frame is bad."""

@@ -12,7 +12,8 @@ from pyxl.checkpoint.zstd import Decompressor, ZstdError
 from pyxl.errors import BadRecord, TruncatedStream
 from pyxl.memory.frames_out import ENTRY
 from pyxl.memory.sources import PlainSource
-from pyxl.memory.zeros import MOST, PAGE_SIZE, is_zero
+from pyxl.memory.zeros import MOST, is_zero
+from pyxl.xen.foreign import PAGE_SIZE
 
 #: Number of frames, descriptor, magic: the end of a file of frames.
 _FOOT_BYTES = 9

@@ -11,9 +11,11 @@ from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.pace import Pace, Writeback
 from pyxl.checkpoint.zstd import Compressor
 from pyxl.memory.batches import FRAMES, WORD
-from pyxl.memory.zeros import MOST, PAGE_SIZE, ZEROS_AT, is_zero
+from pyxl.memory.zeros import MOST, ZEROS_AT, is_zero
+from pyxl.xen.foreign import PAGE_SIZE
 
-ENTRY = struct.Struct("<II")  # stored bytes, content bytes
+#: Stored bytes, content bytes; pyxl.formats.seekable has it too, but imports more than the helper may.
+ENTRY = struct.Struct("<II")
 #: The longest head: of a record with a word for each frame of a batch.
 _HEAD_BYTES = 16 + WORD * FRAMES
 

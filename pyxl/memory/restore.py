@@ -8,9 +8,9 @@ from pyxl.formats.stream import libxc_v2
 from pyxl.memory.batches import WORD, gfns_from
 from pyxl.memory.ordered import in_order
 from pyxl.memory.physmap import Physmap
-from pyxl.memory.save import PAGE_SIZE, PARAM, PARAMS, RECORD, TSC
+from pyxl.memory.save import PARAM, PARAMS, RECORD, TSC
 from pyxl.xen import hvm
-from pyxl.xen.foreign import WRITE
+from pyxl.xen.foreign import PAGE_SIZE, WRITE
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Restore:
         self._static_data_done = static_data_done
         self._physmap = Physmap(domain)
         self._leaves = self._msrs = self._context = b""
-        self._has_static_data = False
+        self._has_static_data = self._is_old = False
 
     def run(self, threads: int) -> None:
         """Read the stream to its end, and leave the source behind it.

@@ -7,9 +7,9 @@ the save-helper starts through here.
 import struct
 
 from pyxl.formats.stream import libxc_v2
-from pyxl.memory.batches import batches
+from pyxl.memory.batches import WORD, batches
 from pyxl.memory.ordered import in_order
-from pyxl.xen.foreign import READ
+from pyxl.xen.foreign import PAGE_SIZE, READ
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pyxl.xen.hvm import HvmDomain
 
 RECORD = struct.Struct("<II")
-PAGE_SIZE = 4096
 HEAD = struct.Struct("<IIII")  # type, length; count, reserved
 TSC = struct.Struct("<IIQII")
 PARAMS = struct.Struct("<II")
@@ -46,8 +45,8 @@ class _Worker:
         self._mapped = (0, 0)
 
     def make(self, batch: "Batch") -> None:
-        length = 8 + len(batch.words) + batch.pages * PAGE_SIZE
-        head = HEAD.pack(libxc_v2.PAGE_DATA, length, len(batch.words) // 8, 0) + batch.words
+        length = PARAMS.size + len(batch.words) + batch.pages * PAGE_SIZE
+        head = HEAD.pack(libxc_v2.PAGE_DATA, length, len(batch.words) // WORD, 0) + batch.words
         if batch.pages:
             self._mapped = (self._memory.map(batch.gfns, READ), batch.pages)
         self._pages.make(head, *self._mapped)

@@ -8,7 +8,8 @@ import ctypes
 import os
 
 from pyxl.checkpoint.descriptors import write_all
-from pyxl.memory.zeros import PAGE_SIZE, data_runs
+from pyxl.memory.zeros import data_runs
+from pyxl.xen.foreign import PAGE_SIZE
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ Imports next to nothing: the save-helper starts through here.
 import ctypes
 import mmap
 
-PAGE_SIZE = 4096
+from pyxl.xen.foreign import PAGE_SIZE
+
 #: Pages that are looked at together at the least: a smaller hole in a file saves less than looking for it costs.
 GRAIN = 4
 #: Pages that are compared at once.  Never written to, all of ``_ZEROS`` is one page of the kernel's, which stays in the

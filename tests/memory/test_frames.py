@@ -12,7 +12,7 @@ import pytest
 from pyxl.errors import BadRecord, StreamError, TruncatedStream
 from pyxl.formats import seekable
 from pyxl.memory.frames_in import FramesSource
-from pyxl.memory.frames_out import FramesSink
+from pyxl.memory.frames_out import ENTRY, FramesSink
 from pyxl.memory.restore import Restore, Ring
 from pyxl.memory.save import save
 from pyxl.memory.sinks import PlainSink
@@ -63,6 +63,10 @@ def test_a_guest_comes_back_as_it_was(files: Files, level: int | None) -> None:
     assert after.pages.keys() == before.pages.keys()
     assert not [gfn for gfn in before.pages if gfn not in cleared and after.pages[gfn] != before.pages[gfn]]
     assert os.lseek(files.stand_in, 0, os.SEEK_CUR) == os.fstat(files.stand_in).st_size
+
+
+def test_helper_and_toolstack_mean_the_same_table() -> None:
+    assert ENTRY.format == seekable.ENTRY.format
 
 
 def test_the_content_is_the_plain_stream(files: Files, tmp_path: Path) -> None:
