@@ -22,6 +22,7 @@ from pyxl.checkpoint.source import Source
 from pyxl.formats.stream import trailer
 from pyxl.formats.stream.trailer import Identity
 from pyxl.model.compression import Compression
+from tests.child import in_child
 from tests.formats.stream.test_streams import Bytes
 
 IDENTITY = Identity(name="web1")
@@ -48,11 +49,12 @@ def test_what_this_process_and_another_write_is_held_in_order(
 ) -> None:
     stream = Compressing(new_file, Compression(level, threads))
     stream.write(DATA[:100])
-    if not os.fork():
+
+    def helper() -> None:
         for at in range(100, len(DATA) - 10, 77_777):
             os.write(stream.fd, DATA[at : min(at + 77_777, len(DATA) - 10)])
-        os._exit(0)
-    os.wait()
+
+    in_child(helper)
     stream.write(DATA[-10:])
     assert stream.end(IDENTITY) == len(DATA) + len(TRAILER)
     assert content(new_file.fd) == DATA + TRAILER
@@ -126,13 +128,14 @@ def test_a_full_disk_ends_the_save_of_another_process_too(new_file: NewFile, mon
 
     monkeypatch.setattr(module, "write_all", full)
     stream = Compressing(new_file, Compression(1, 2))
-    if not os.fork():
+
+    def helper() -> None:
         os.close(stream._from_writer)  # as the save-helper has not got it
         with contextlib.suppress(BrokenPipeError):
             while True:
                 os.write(stream.fd, bytes(FRAME))
-        os._exit(0)
-    os.wait()
+
+    in_child(helper)
     with pytest.raises(OSError, match="No space left"):
         stream.check()
     with pytest.raises(OSError, match="No space left"):

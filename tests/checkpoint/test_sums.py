@@ -17,6 +17,7 @@ from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.sums import BlockReader, RunningSums
 from pyxl.errors import TruncatedStream
 from pyxl.formats.stream.trailer import BLOCK, XXH3_64, XXH64, block_sum
+from tests.child import in_child
 
 DATA = os.urandom(2 * BLOCK + 12345)
 SUMS = [block_sum(DATA[at : at + BLOCK]) for at in range(0, len(DATA), BLOCK)]
@@ -69,12 +70,13 @@ def test_a_file_is_summed_while_another_process_appends_to_it(new_file: NewFile,
     stream = summed(new_file)
     assert isinstance(stream, SummedFile)
     stream.write(DATA[:100])
-    if not os.fork():
+
+    def helper() -> None:
         for at in range(100, len(DATA), piece):
             os.write(stream.fd, DATA[at : at + piece])
             time.sleep(0.001)  # lets the reader run in between
-        os._exit(0)
-    os.wait()
+
+    in_child(helper)
     assert (stream.finish(), stream.size()) == (SUMS, len(DATA))
 
 
@@ -162,10 +164,7 @@ def test_a_pipe_gets_all_in_order_and_is_summed(to_fifo: tuple[NewFile, int]) ->
     stream = summed(file)
     assert isinstance(stream, SummedPipe)
     stream.write(DATA[:100])
-    if not os.fork():
-        os.write(stream.fd, DATA[100:-10])
-        os._exit(0)
-    os.wait()
+    in_child(lambda: os.write(stream.fd, DATA[100:-10]))
     stream.write(DATA[-10:])
     assert (stream.finish(), stream.size()) == (SUMS, len(DATA))
     file.write(b"trailer")
