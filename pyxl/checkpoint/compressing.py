@@ -9,6 +9,7 @@ import time
 from array import array
 
 from pyxl.checkpoint import relay
+from pyxl.checkpoint.buffers import buffer
 from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.pace import Pace, Writeback
@@ -139,7 +140,7 @@ class _Lane:
 
     def __init__(self, stream: Compressing) -> None:
         self._stream = stream
-        self._content = memoryview(bytearray(FRAME))
+        self._content = buffer(FRAME)
         self._compressor = Compressor(stream.pace.level, FRAME)
 
     def take(self) -> bool:

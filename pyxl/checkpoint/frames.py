@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from pyxl.checkpoint import relay
+from pyxl.checkpoint.buffers import buffer
 from pyxl.checkpoint.relay import Relay
 from pyxl.checkpoint.zstd import Decompressor, ZstdError
 from pyxl.errors import BadRecord, TruncatedStream
@@ -27,7 +28,7 @@ class FrameReader:
         self._fd = fd
         self._frames = frames
         self._decompressor = Decompressor()
-        self._content = memoryview(bytearray(frames.most))
+        self._content = buffer(frames.most)
 
     def content(self, frame: Frame) -> memoryview:
         """Return what a frame holds; it is good until the next call.
@@ -58,7 +59,7 @@ class CompressedFile:
         self.size = self.frames.size
         self._most_kept = max(1, min(_KEPT, _KEPT_BYTES // max(self.frames.most, 1)))
         self._kept: list[tuple[int, FrameReader, memoryview]] = []  # the one that was used last is the last
-        self._pieces: dict[int, bytes] = {}
+        self._pieces: dict[int, tuple[int, bytes]] = {}
         self._seen = bytearray(len(self.frames))
 
     def read(self, length: int, offset: int) -> bytes:
@@ -69,12 +70,16 @@ class CompressedFile:
         number, at = divmod(offset, _PIECE)
         if at + length > _PIECE or offset + length > self.size:
             return self._read(length, offset)
-        piece = self._pieces.get(number)
-        if piece is None:
-            piece = self._read(_PIECE, offset - at)
+        first, piece = self._pieces.get(number, (offset, b""))
+        if offset < first or offset + length > first + len(piece):
+            # No more of it than lies in one frame: the head of a record has one of its own, its pages have the next.
+            frame = self.frames.holding(offset)
+            first = max(offset - at, frame.start)
+            end = max(min(offset - at + _PIECE, frame.end), offset + length)
+            piece = self._read(end - first, first)
             if len(self._pieces) < _PIECES:
-                self._pieces[number] = piece
-        return piece[at : at + length]
+                self._pieces[number] = first, piece
+        return piece[offset - first : offset - first + length]
 
     def damaged(self) -> list[BadRecord]:
         """Look at all frames that were not read so far, and return what is wrong with them, in their order."""

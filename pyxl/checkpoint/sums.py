@@ -5,6 +5,7 @@ Does not know what the sums are for, nor what is in the blocks.
 
 import os
 
+from pyxl.checkpoint.buffers import buffer
 from pyxl.errors import TruncatedStream
 from pyxl.formats.stream.trailer import BLOCK, HASHES, XXH64, block_sum
 
@@ -48,7 +49,7 @@ class BlockReader:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._buffer = memoryview(bytearray(BLOCK))
+        self._buffer = buffer(BLOCK)
 
     def sum(self, start: int, length: int, algorithm: int = XXH64) -> int:
         """Return the sum of ``length`` bytes from ``start``.

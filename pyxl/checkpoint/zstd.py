@@ -1,11 +1,12 @@
 """zstd frames, made and opened by libzstd, which every Debian has: its packages are compressed with it.
 
-Imports ctypes and errors alone: the save-helper, which sees no package of Python's, starts through here.  Calls leave
+Imports next to nothing: the save-helper, which sees no package of Python's, starts through here.  Calls leave
 the interpreter to other threads.  An object here is one thread's.
 """
 
 import ctypes
 
+from pyxl.checkpoint.buffers import buffer
 from pyxl.errors import PyxlError
 
 #: Memory to read or write: an object that has it, or its address and length.  What is written to is no bytes.
@@ -71,8 +72,7 @@ class Compressor:
         self.level = level
         self._library = library()
         self._room = self._library.ZSTD_compressBound(most)
-        # From malloc, not a bytearray: pages that no frame reaches are never touched.
-        self._frame = memoryview(ctypes.create_string_buffer(self._room)).cast("B")
+        self._frame = buffer(self._room)
         self._out = _Buffer(_place(self._frame)[0], self._room, 0)
         self._context = _made(self._library.ZSTD_createCCtx())
         self._set_level = 0
@@ -144,7 +144,7 @@ class Inflation:
     def __init__(self) -> None:
         self._library = library()
         self._context = _made(self._library.ZSTD_createDCtx())
-        self._content = memoryview(bytearray(1 << 20))
+        self._content = buffer(1 << 20)
         self._out = _Buffer(_place(self._content)[0], len(self._content), 0)
         self._in = _Buffer(None, 0, 0)
         self._data = memoryview(b"")

@@ -8,6 +8,7 @@ import os
 from _bisect import bisect_right
 from array import array
 
+from pyxl.checkpoint.buffers import buffer
 from pyxl.checkpoint.zstd import Decompressor, ZstdError
 from pyxl.errors import BadRecord, TruncatedStream
 from pyxl.memory.frames_out import ENTRY
@@ -38,7 +39,7 @@ class FramesSource(PlainSource):
             self._ats.append(self._ats[-1] + stored)
             self._starts.append(self._starts[-1] + content)
         self._reader = FramesPages(self)
-        self._content = memoryview(bytearray(max(map(int.__sub__, self._starts[1:], self._starts), default=0)))
+        self._content = buffer(max(map(int.__sub__, self._starts[1:], self._starts), default=0))
         self._number = -1
 
     def take(self, length: int) -> bytes:
@@ -106,7 +107,7 @@ class FramesPages:
                 done += end - start
                 continue
             if self._content is None or len(self._content) < end - start:
-                self._content = memoryview(bytearray(end - start))
+                self._content = buffer(end - start)
             self.open(number, self._content)
             first = offset + done - start
             part = min(end - start - first, size - done)
