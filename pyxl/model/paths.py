@@ -59,6 +59,11 @@ def device_model_domid(domid: int) -> str:
     return f"{LOCAL_DOMAIN}/{domid}/image/device-model-domid"
 
 
+def device_model_pid(domid: int) -> str:
+    """Return where libxl keeps the pid of a domain's device model."""
+    return f"{LOCAL_DOMAIN}/{domid}/image/device-model-pid"
+
+
 def device_model_save(domid: int) -> str:
     """Return the file that a device model driven over xenstore writes its state to."""
     return f"{LIB_DIRECTORY}/qemu-save.{domid}"
@@ -66,6 +71,11 @@ def device_model_save(domid: int) -> str:
 
 def device_model_version(domid: int) -> str:
     return f"/libxl/{domid}/dm-version"
+
+
+def libxl_devices(domid: int, kind: str) -> str:
+    """Return where libxl keeps its devices of one kind, by their numbers."""
+    return f"/libxl/{domid}/device/{kind}"
 
 
 def domain_type(domid: int) -> str:

@@ -1,10 +1,13 @@
 """Destroy a domain at once, unless another operation on it is in progress."""
 
+import os
+import select
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from pyxl.errors import XenError
+from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -13,6 +16,8 @@ from pyxl.ops.settle import hold
 
 #: Seconds that another toolstack may take to destroy the same domain.
 OTHER_SECONDS = 5.0
+#: Seconds that a device model may take to end: as many as libxl sleeps for it.
+DEVICE_MODEL_SECONDS = 2.0
 
 
 def destroy(
@@ -26,18 +31,22 @@ def destroy(
     name = name_of(store, domain.domid)
     with nullcontext() if force else hold(xen, store, open_dm, "destroy", domain.uuid, name, report.remark):
         if xen.domain(domain.domid) is not None:  # an operation that died may have owed just this
-            bring_down(xen, domain.domid, report.remark)
+            bring_down(xen, store, domain.domid, report.remark)
 
 
-def bring_down(xen: Hypervisor, domid: int, say: Callable[[str], None]) -> None:
-    """Destroy a domain; if libxl fails but the domain is gone, only report the error.
+def bring_down(xen: Hypervisor, store: Store, domid: int, say: Callable[[str], None]) -> None:
+    """Destroy a domain, and wait for its device model to end; if libxl fails but the domain is gone, only say so.
 
     When two toolstacks destroy one domain at the same time, libxl fails in one of them.
 
     :raise XenError: it is still there.
     """
+    now = xen.domain(domid)
     try:
-        xen.destroy(domid)
+        with _device_model_ending(store, domid):
+            if now is not None and now.shutdown_reason is not None:
+                _forget_input(store, domid)
+            xen.destroy(domid)
     except XenError as error:
         end = time.monotonic() + OTHER_SECONDS
         while (domain := xen.domain(domid)) is not None and not domain.dying:
@@ -45,3 +54,38 @@ def bring_down(xen: Hypervisor, domid: int, say: Callable[[str], None]) -> None:
                 raise
             time.sleep(0.05)
         say(f"domain {domid} is gone; another toolstack was at it, or something of it is left: {error}")
+
+
+def _forget_input(store: Store, domid: int) -> None:
+    """Take away the keyboard and the screen of a domain that has shut down.
+
+    They hold nothing, but where libxl finds them, or any other device of qemu's, it sleeps for 2 s to let qemu close
+    them, which it has just told to end.
+    """
+    for kind in ("vkbd", "vfb"):
+        ours, backends = paths.libxl_devices(domid, kind), f"{paths.backends(kind)}/{domid}"
+        numbers = store.children(ours)
+        if all(store.read(f"{ours}/{number}/backend") == f"{backends}/{number}" for number in numbers):  # in dom0
+
+            def forget(ours: str = ours, backends: str = backends) -> None:
+                store.remove(backends)
+                store.remove(ours)
+
+            store.together(forget)
+
+
+@contextmanager
+def _device_model_ending(store: Store, domid: int) -> Iterator[None]:
+    """Wait at the end for the process of a domain's device model, so that its disks are free; not for long."""
+    try:
+        process = os.pidfd_open(int(store.read(paths.device_model_pid(domid)) or ""))
+    except (OSError, ValueError):  # it has none, or it has ended
+        yield
+        return
+    try:
+        yield
+        ended = select.poll()
+        ended.register(process, select.POLLIN)
+        ended.poll(1000 * DEVICE_MODEL_SECONDS)
+    finally:
+        os.close(process)

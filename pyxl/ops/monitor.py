@@ -16,6 +16,7 @@ from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
+from pyxl.ops.destroy import bring_down
 from pyxl.ops.lookup import name_of
 from pyxl.ops.recover import Recovery, put_right
 from pyxl.ops.settle import hold
@@ -96,7 +97,7 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
             xen.unpause(domid)
             log(f'domain {domid} "{config.name}" goes on after a soft reset')
             return xen.domain(domid)
-        if not end(xen, domid, config, action, log):
+        if not end(xen, store, domid, config, action, log):
             return None
     with Journal("restart", config.uuid, config.name, needed=False) as journal:
         journal.note(phase=Phase.BUILD.name, after=After.RESUME.name)
@@ -121,7 +122,7 @@ def build_again(xen: Hypervisor, config: GuestConfig, log: Log) -> int:
     return xen.create(config.to_json())
 
 
-def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log) -> bool:
+def end(xen: Hypervisor, store: Store, domid: int, config: GuestConfig, action: str, log: Log) -> bool:
     """End a domain as ``action`` says; return whether another one, of ``config``, is to replace it."""
     if action.startswith("coredump_"):
         dump = paths.crash_dump(config.name, time.strftime("%Y-%m-%d-%H%M.%S"))
@@ -133,11 +134,11 @@ def end(xen: Hypervisor, domid: int, config: GuestConfig, action: str, log: Log)
             log(f"memory of domain {domid} not written: {error}")
         action = action.removeprefix("coredump_")
     if action == "destroy":
-        xen.destroy(domid)
+        bring_down(xen, store, domid, log)
         log(f"domain {domid} destroyed")
         return False
     if action == "restart":
-        xen.destroy(domid)
+        bring_down(xen, store, domid, log)
         return True
     if action == "restart_rename":
         # The guest keeps its uuid, by which licences and backups know it; its corpse gets the new one, as under xl.

@@ -73,7 +73,7 @@ class SavedGuest:
     def settle(self, after: After, say: Callable[[str], None]) -> None:
         """Leave the domain as the user wants it; like xl, pause before the resume, so that it runs no instruction."""
         if after is After.DESTROY:
-            bring_down(self._xen, self._domid, say)
+            bring_down(self._xen, self._store, self._domid, say)
             return
         domain = self._xen.domain(self._domid)
         if after is After.PAUSE and domain is not None and not domain.paused:  # each pause wants an unpause of its own
