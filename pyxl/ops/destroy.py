@@ -18,6 +18,8 @@ from pyxl.ops.settle import hold
 OTHER_SECONDS = 5.0
 #: Seconds that a device model may take to end: as many as libxl sleeps for it.
 DEVICE_MODEL_SECONDS = 2.0
+#: What libxl calls a device and its backend, where that is qemu.
+QEMU_DEVICES = (("vkbd", "vkbd"), ("vfb", "vfb"), ("vbd", "qdisk"))
 
 
 def destroy(
@@ -42,11 +44,15 @@ def bring_down(xen: Hypervisor, store: Store, domid: int, say: Callable[[str], N
     :raise XenError: it is still there.
     """
     now = xen.domain(domid)
+    has_shut_down = now is not None and now.shutdown_reason is not None
     try:
         with _device_model_ending(store, domid):
-            if now is not None and now.shutdown_reason is not None:
-                _forget_input(store, domid)
+            if has_shut_down:
+                _forget_devices(store, domid)
             xen.destroy(domid)
+        if has_shut_down:
+            for _, kind in QEMU_DEVICES:  # qemu may have said once more that it closes them
+                store.remove(f"{paths.backends(kind)}/{domid}")
     except XenError as error:
         end = time.monotonic() + OTHER_SECONDS
         while (domain := xen.domain(domid)) is not None and not domain.dying:
@@ -56,20 +62,20 @@ def bring_down(xen: Hypervisor, store: Store, domid: int, say: Callable[[str], N
         say(f"domain {domid} is gone; another toolstack was at it, or something of it is left: {error}")
 
 
-def _forget_input(store: Store, domid: int) -> None:
-    """Take away the keyboard and the screen of a domain that has shut down.
+def _forget_devices(store: Store, domid: int) -> None:
+    """Take away the nodes of those devices of a domain that has shut down whose backend is qemu, in this domain.
 
-    They hold nothing, but where libxl finds them, or any other device of qemu's, it sleeps for 2 s to let qemu close
-    them, which it has just told to end.
+    Where libxl finds one it sleeps for 2 s, to let qemu close it, which it has just told to end.
     """
-    for kind in ("vkbd", "vfb"):
-        ours, backends = paths.libxl_devices(domid, kind), f"{paths.backends(kind)}/{domid}"
-        numbers = store.children(ours)
-        if all(store.read(f"{ours}/{number}/backend") == f"{backends}/{number}" for number in numbers):  # in dom0
+    for kind, backend_kind in QEMU_DEVICES:
+        for number in store.children(paths.libxl_devices(domid, kind)):
+            ours = f"{paths.libxl_devices(domid, kind)}/{number}"
+            backend = f"{paths.backends(backend_kind)}/{domid}/{number}"
 
-            def forget(ours: str = ours, backends: str = backends) -> None:
-                store.remove(backends)
-                store.remove(ours)
+            def forget(ours: str = ours, backend: str = backend) -> None:
+                if store.read(f"{ours}/backend") == backend:
+                    store.remove(ours)
+                    store.remove(backend)
 
             store.together(forget)
 

@@ -55,11 +55,12 @@ def test_only_force_ends_a_guest_that_is_being_saved() -> None:
     assert xen.all == {}
 
 
-def input_of(domid: int, backend: str) -> dict[str, str]:
+def devices_of(domid: int, backend: str) -> dict[str, str]:
     return {
+        f"/libxl/{domid}/device/vbd/832/backend": f"/local/domain/0/backend/qdisk/{domid}/832",
         f"/libxl/{domid}/device/vkbd/0/backend": backend,
         f"/libxl/{domid}/device/vbd/768/backend": f"/local/domain/0/backend/vbd/{domid}/768",
-        f"/local/domain/0/backend/vkbd/{domid}/0/state": "4",
+        f"{backend}/state": "4",
         f"/local/domain/0/backend/vbd/{domid}/768/state": "4",
         "/local/domain/0/backend/vkbd/8/0/state": "4",
     }
@@ -74,13 +75,15 @@ def input_of(domid: int, backend: str) -> dict[str, str]:
     ],
     ids=["shut-down", "runs", "driver-domain"],
 )  # fmt: skip
-def test_libxl_does_not_see_the_input_devices_of_a_domain_that_has_shut_down(
+def test_libxl_does_not_see_qemu_s_devices_of_a_domain_that_has_shut_down(
     reason: ShutdownReason | None, backend: str, forgotten: set[str]
 ) -> None:
     domain = running()._replace(shutdown_reason=reason)
-    xen, nodes = FakeXen([], domain), input_of(7, backend)
+    xen, nodes = FakeXen([], domain), devices_of(7, backend)
     store = FakeStore(dict(nodes))
     destroy(xen, store, lambda *_: None, domain, Remarks())
+    if reason is not None:
+        forgotten = forgotten | {"/libxl/7/device/vbd/832/backend"}
     assert nodes.keys() - store.nodes.keys() == forgotten
     assert xen.all == {}
 
