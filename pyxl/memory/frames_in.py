@@ -6,7 +6,7 @@ Imports next to nothing: the save-helper starts through here.
 import ctypes
 import os
 from _bisect import bisect_right
-from array import array
+from itertools import accumulate
 
 from pyxl.checkpoint.buffers import buffer
 from pyxl.checkpoint.zstd import Decompressor, ZstdError
@@ -31,15 +31,15 @@ class FramesSource(PlainSource):
     def __init__(self, fd: int, frames: int) -> None:
         super().__init__(fd)
         self._frames = frames
-        self._ats, self._starts = array("Q", [0]), array("Q", [0])
         size = os.lseek(frames, 0, os.SEEK_END)
         count = int.from_bytes(os.pread(frames, 4, size - _FOOT_BYTES), "little")
         table = os.pread(frames, ENTRY.size * count, size - _FOOT_BYTES - ENTRY.size * count)
-        for stored, content in ENTRY.iter_unpack(table):
-            self._ats.append(self._ats[-1] + stored)
-            self._starts.append(self._starts[-1] + content)
+        entries = list(ENTRY.iter_unpack(table))
+        # No arrays: their module imports all of collections.
+        self._ats: list[int] = list(accumulate((stored for stored, _ in entries), initial=0))
+        self._starts: list[int] = list(accumulate((content for _, content in entries), initial=0))
         self._reader = FramesPages(self)
-        self._content = buffer(max(map(int.__sub__, self._starts[1:], self._starts), default=0))
+        self._content = buffer(max((content for _, content in entries), default=0))
         self._number = -1
 
     def take(self, length: int) -> bytes:
