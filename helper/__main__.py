@@ -17,6 +17,8 @@ from pyxl_save_helper import callbacks, confine
 
 FATAL = 255  # exit status before libxc could be asked, as the stock helper's
 ERROR = 8  # log level
+#: The first word of ENGINE that asks for the memory engine.
+DIRECT = "direct"
 #: The word of ENGINE that says where the frames of a restore are.
 FRAMES = "frames="
 _FD_BYTES, _WORDS_BYTES = 4, 256
@@ -109,6 +111,13 @@ def save(
 
         return direct.save(library.handle, toolstack, io_fd, recv_fd, domid, os.environ[ENGINE].split())
     calls = callbacks.for_save(toolstack, cb_flags)
+    words = os.environ.get(ENGINE, "").split()
+    if "live" in words:
+        from pyxl_save_helper import live
+
+        policy = live.precopy_policy(toolstack, live.policy(words))
+        calls.precopy_policy = ctypes.cast(policy, ctypes.c_void_p)
+        xc_flags |= guest.LIVE
     return library.save(io_fd, domid, xc_flags, calls, stream_type, recv_fd)
 
 
@@ -135,7 +144,7 @@ def restore(
 
 def has_direct(library: guest.GuestLibrary, domid: int) -> bool:
     """Tell whether the memory engine is asked for, and can be had for a domain of this kind."""
-    return bool(os.environ.get(ENGINE)) and library.is_hvm(domid)
+    return os.environ.get(ENGINE, "").startswith(DIRECT) and library.is_hvm(domid)
 
 
 def cut_stream_on_sigterm(io_fd: int) -> None:

@@ -10,12 +10,14 @@ import os
 from pyxl.errors import PyxlError, XenError
 from pyxl.formats.helper_messages import NUMBER
 from pyxl.memory.restore import Restore, Ring
+from pyxl.memory.save import NotSuspended
 from pyxl.memory.save import save as save_memory
 from pyxl.memory.sinks import PlainSink
 from pyxl.memory.sources import PlainSource
 from pyxl.xen import hvm, lib
 from pyxl.xen.foreign import ForeignMemory
 from pyxl_save_helper.callbacks import Toolstack
+from pyxl_save_helper.words import facts
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
@@ -32,21 +34,31 @@ def save(handle: int, toolstack: Toolstack, io_fd: int, table: int, domid: int, 
 
     ``table`` gets an entry for each frame, where frames are asked for.
     """
-    if toolstack.send("suspend") != 1:
-        ctypes.set_errno(0)
-        return -1
-    facts = _facts(words)
+    version = lib.xen_version()
+    named = facts(words)
     domain, memory = hvm.HvmDomain(handle, domid), ForeignMemory(domid)
 
     def sink() -> "Sink":
-        if "level" not in facts:
+        if "level" not in named:
             return PlainSink(io_fd, "sparse" in words)
         from pyxl.memory.frames_out import FramesSink
 
-        return FramesSink(io_fd, table, int(facts["level"]) or None)
+        return FramesSink(io_fd, table, int(named["level"]) or None)
 
     def work() -> None:
-        save_memory(domain, memory, sink(), lib.xen_version(), _threads(facts))
+        if "live" not in words:
+            if toolstack.send("suspend") != 1:
+                raise NotSuspended
+            save_memory(domain, memory, sink(), version, _threads(named))
+            return
+        from pyxl.memory.live import save_live
+        from pyxl.xen.dirty import DirtyLog
+        from pyxl_save_helper import live
+
+        log = DirtyLog(handle, domid, domain.last_gfn() + 1)
+        policy, goes_on = live.policy(words), live.GOES_ON in words
+        with live.Guest(toolstack, domid) as guest:
+            save_live(domain, memory, log, sink(), version, _threads(named), policy, guest, goes_on=goes_on)
 
     return _reported(toolstack, work)
 
@@ -60,7 +72,7 @@ def restore(
     ``store`` and ``console`` are (event channel port, domid of the daemon).
     """
     announced = cb_flags & 1 << NUMBER["static_data_done"]
-    facts = _facts(words)
+    named = facts(words)
     rings = Ring(*store), Ring(*console)
     domain, memory = hvm.HvmDomain(handle, domid), ForeignMemory(domid)
 
@@ -69,23 +81,18 @@ def restore(
 
     def work() -> None:
         source = PlainSource(io_fd)
-        if "frames" in facts:
+        if "frames" in named:
             from pyxl.memory.frames_in import FramesSource
 
-            source = FramesSource(io_fd, int(facts["frames"]))
-        Restore(domain, memory, source, *rings, static_data_done).run(_threads(facts))
+            source = FramesSource(io_fd, int(named["frames"]))
+        Restore(domain, memory, source, *rings, static_data_done).run(_threads(named))
 
     result = _reported(toolstack, work)
     return result, rings[0].gfn, rings[1].gfn
 
 
-def _facts(words: list[str]) -> dict[str, str]:
-    """Return what stands behind the names of words such as ``level=1``."""
-    return dict(word.split("=", 1) for word in words if "=" in word)
-
-
-def _threads(facts: dict[str, str]) -> int:
-    return int(facts.get("threads", 0)) or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+def _threads(named: dict[str, str]) -> int:
+    return int(named.get("threads", 0)) or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def _reported(toolstack: Toolstack, work: "Callable[[], None]") -> int:
@@ -94,6 +101,9 @@ def _reported(toolstack: Toolstack, work: "Callable[[], None]") -> int:
         work()
     except OSError as error:  # of the stream: the number says it all
         ctypes.set_errno(error.errno or 0)
+        return -1
+    except NotSuspended:  # the toolstack knows why
+        ctypes.set_errno(0)
         return -1
     except PyxlError as error:
         number = error.errnum if isinstance(error, XenError) else 0

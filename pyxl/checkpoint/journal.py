@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
     ``domid`` is 0 while a restore or create does not know it; ``target`` is the file of a save, all links followed;
     ``after`` is what happens to the domain at the end; ``since`` is in seconds since 1970; ``room`` is what dom0 has
-    given, in KiB.
+    given, in KiB; ``live`` says that writes may be logged.
     """
 
     operation: str
@@ -42,6 +42,7 @@ class Entry(NamedTuple):
     helper: int = 0
     after: str = ""
     room: int = 0
+    live: int = 0
 
     def says(self) -> str:
         """Return which operation it is, for a message: `save of "web1" (pid 4711, since 22:14:03)`."""

@@ -1,5 +1,6 @@
 """`pyxl restore`."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,12 +25,13 @@ from pyxl.ops.trust import admit
 @click.option("--force", is_flag=True, help="Restore even where processor or CONFIG do not fit the guest.")
 @options.dm_control
 @options.engine
+@click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
 @progress.option
 @click.argument("files", nargs=-1, required=True, metavar="[CONFIG] FILE", type=click.Path(path_type=Path))
 @click.pass_obj
 def restore_command(
     verbose: bool, paused: bool, no_monitor: bool, foreground: bool, skip_device_state: bool, dump: bool,
-    force: bool, dm_control: str | None, engine: str, mode: str, files: tuple[Path, ...],
+    force: bool, dm_control: str | None, engine: str, as_json: bool, mode: str, files: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
@@ -65,7 +67,9 @@ def restore_command(
         how = f"{size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
         log(said)
-        click.echo(said + ("; paused" if paused else ""))
+        document = {"domid": done.domid, "name": done.name, "file": str(files[-1]), "size": done.size,
+                    "seconds": round(done.seconds, 3), "paused": paused}  # fmt: skip
+        click.echo(json.dumps(document) if as_json else said + ("; paused" if paused else ""))
         if no_monitor:
             host.leave_unwatched(done.domid)
         if foreground:

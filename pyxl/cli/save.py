@@ -1,5 +1,6 @@
 """`pyxl save`."""
 
+import json
 from pathlib import Path
 
 import click
@@ -9,10 +10,14 @@ from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import compressed, size
 from pyxl.model.compression import AUTO, compression
 from pyxl.model.engine import ENGINES
+from pyxl.model.live import DOWNTIME_MS, ROUNDS, WHY, Live
 from pyxl.model.phases import After
 from pyxl.ops import pyxl_conf
 from pyxl.ops.lookup import find_guest, name_of
-from pyxl.ops.save import SaveOrder, save
+from pyxl.ops.save import Saved, SaveOrder, save
+
+#: Of a guest's page.
+PAGE_BYTES = 4096
 
 
 class _BareCompress(click.Command):
@@ -27,22 +32,32 @@ class _BareCompress(click.Command):
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
+@click.option("--live", is_flag=True, help="Copy most of the memory while the domain runs.")
+@click.option("--max-downtime", "downtime", type=click.IntRange(1, 60_000), metavar="MS", default=DOWNTIME_MS,
+              show_default=True, help="Of --live: suspend it once what is left takes no longer.")  # fmt: skip
+@click.option("--max-rounds", "rounds", type=click.IntRange(1, 1000), metavar="N", default=ROUNDS,
+              show_default=True, help="Of --live: suspend it after so many rounds at the latest.")  # fmt: skip
 @options.engine
 @click.option("--compress", metavar="[=LEVEL|auto|off]", help="Write zstd frames; auto keeps pace with the disk.")
 @click.option("--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @progress.option
 @click.argument("domain")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def save_command(
-    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, engine: str, compress: str | None,
-    threads: int | None, mode: str, domain: str, file: Path, config: Path | None,
+    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, live: bool, downtime: int, rounds: int,
+    engine: str, compress: str | None, threads: int | None, as_json: bool, mode: str, domain: str, file: Path,
+    config: Path | None,
 ) -> None:  # fmt: skip
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
     FILE takes its name only when it is whole and on the disk; until then an old FILE stays as it was, and when
     anything fails the domain runs on.  `-` is standard output.  CONFIG replaces the domain's own config in the file.
+
+    With --live the domain runs while most of its memory is copied, in rounds: each has what was written to during the
+    one before.  With -c it runs again as soon as the rest was copied.
 
     `zstd -dc` makes xl's file of a compressed one.  /etc/xen/pyxl.conf may have defaults: `compress = auto`.
     """
@@ -53,12 +68,37 @@ def save_command(
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config, nodes=host.xen.cpu_nodes()) if config else None
-        order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine], how)
+        wanted = Live(downtime, rounds) if live else None
+        order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine], how, wanted)
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name_of(host.store, found.domid))
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
     what = size(saved.size) + compressed(saved.size, saved.stored)
     said = f'saved {found.domid} "{saved.name}" to {order}: {what} in {saved.seconds:.1f} s'
+    said += _away(saved)
     log(said)
-    said += f", guest away for {saved.suspended_seconds:.1f} s; {after.value}"
+    said = json.dumps(_document(found.domid, saved, order)) if as_json else f"{said}; {after.value}"
     click.echo(said, err=order.target == STDOUT)
+
+
+def _away(saved: Saved) -> str:
+    """Return for how long the guest was away, and what was left for that time of a live save."""
+    if not saved.rounds:
+        return f", guest away for {saved.freeze_seconds:.1f} s"
+    *before, last = saved.rounds
+    why = WHY.get(last.why_last, last.why_last)
+    rounds = f"{len(before)} round{'s' * (len(before) > 1)} while it ran"
+    return f", {rounds}, guest away for {saved.freeze_seconds:.2f} s for {size(last.pages * PAGE_BYTES)}" + (
+        f" as {why}" if why else ""
+    )
+
+
+def _document(domid: int, saved: Saved, order: SaveOrder) -> dict[str, object]:
+    """Return what `--json` prints (pyxl/cli/README.md)."""
+    return {
+        "domid": domid, "name": saved.name, "file": str(order), "after": order.after.value,
+        "size": saved.size, "stored": saved.stored or saved.size,
+        "seconds": round(saved.seconds, 3), "freeze_seconds": round(saved.freeze_seconds, 3),
+        "rounds": [{"pages": each.pages, "seconds": round(each.seconds, 3)} for each in saved.rounds],
+        "why_last": saved.rounds[-1].why_last if saved.rounds else "",
+    }  # fmt: skip

@@ -7,7 +7,8 @@ import ctypes
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import mmap
+    from collections.abc import Iterator, Sequence
 
     from pyxl.xen.hvm import HvmDomain
 
@@ -20,6 +21,9 @@ _BROKEN, _ABSENT = 0xD, 0xF
 #: Where Xen's answer has the type.
 _ANSWER_SHIFT = 28
 
+#: Of a bitmap, as many bytes as a batch has frames.
+_BYTES = FRAMES // 8
+_ALL_SET, _NONE_SET = b"\xff" * _BYTES, bytes(_BYTES)
 _NUMBERS = int.from_bytes(b"".join(gfn.to_bytes(WORD, "little") for gfn in range(FRAMES)), "little")
 _ONES = int.from_bytes((1).to_bytes(WORD, "little") * FRAMES, "little")
 _ALL_RAM = bytes(WORD * FRAMES)
@@ -27,12 +31,27 @@ _ALL_ABSENT = (_ABSENT << _ANSWER_SHIFT).to_bytes(WORD, "little") * FRAMES
 
 
 class Batch:
-    """Up to 1024 frames: a word for each, and the gfns of those that have a page, 8 bytes each."""
+    """Up to 1024 frames: a word for each, and the gfns of those that have a page, 8 bytes each.
+
+    ``copy`` is where copies of the pages are, 0 where they are in the guest alone.
+    """
 
     def __init__(self, words: bytes, gfns: bytes) -> None:
         self.words = words
         self.gfns = gfns
         self.pages = len(gfns) // WORD
+        self.copy = 0
+        self._memory: mmap.mmap | None = None
+
+    def hold(self, memory: "mmap.mmap") -> None:
+        """Keep ``memory`` for copies of the pages."""
+        self._memory = memory
+        self.copy = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+def numbers(gfns: bytes) -> "memoryview[int]":
+    """Return gfns of 8 bytes each as numbers."""
+    return memoryview(gfns).cast("Q")
 
 
 def gfns_from(first: int) -> bytes:
@@ -42,7 +61,7 @@ def gfns_from(first: int) -> bytes:
 
 
 def batches(domain: "HvmDomain") -> "Iterator[Batch]":
-    """Yield all frames that exist in the order of the guest; it must not run."""
+    """Yield all frames that exist, in the order of the guest."""
     answer = ctypes.create_string_buffer(WORD * FRAMES)
     for first in range(0, domain.last_gfn() + 1, FRAMES):
         gfns = gfns_from(first)
@@ -52,14 +71,47 @@ def batches(domain: "HvmDomain") -> "Iterator[Batch]":
         if types == _ALL_RAM:
             yield Batch(gfns, gfns)
         elif types != _ALL_ABSENT:
-            batch = _mixed(first, memoryview(types).cast("Q"))
+            batch = _mixed(range(first, first + FRAMES), memoryview(types).cast("Q"))
             if batch.words:
                 yield batch
 
 
-def _mixed(first: int, types: "memoryview[int]") -> Batch:
+def batches_of(domain: "HvmDomain", bits: int) -> "Iterator[Batch]":
+    """Yield those of the frames whose bit is set that exist, in the order of the guest."""
+    bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    found: list[int] = []
+    for at in range(0, len(bitmap), _BYTES):
+        chunk = bitmap[at : at + _BYTES]
+        if chunk == _ALL_SET:
+            found += range(8 * at, 8 * at + FRAMES)
+        elif chunk != _NONE_SET:
+            found += _set_bits(int.from_bytes(chunk, "little"), 8 * at)
+        if len(found) >= FRAMES:
+            yield from _existing(domain, found[:FRAMES])
+            del found[:FRAMES]
+    if found:
+        yield from _existing(domain, found)
+
+
+def _set_bits(chunk: int, first: int) -> "Iterator[int]":
+    while chunk:
+        lowest = chunk & -chunk
+        yield first + lowest.bit_length() - 1
+        chunk ^= lowest
+
+
+def _existing(domain: "HvmDomain", gfns: list[int]) -> "Iterator[Batch]":
+    answer = ctypes.create_string_buffer(WORD * len(gfns))
+    answer.raw = b"".join(gfn.to_bytes(WORD, "little") for gfn in gfns)
+    domain.page_types(answer, len(gfns))
+    batch = _mixed(gfns, memoryview(answer.raw).cast("Q"))
+    if batch.words:
+        yield batch
+
+
+def _mixed(numbers: "Sequence[int]", types: "memoryview[int]") -> Batch:
     words, gfns = [], []
-    for gfn, answer in enumerate(types, first):
+    for gfn, answer in zip(numbers, types, strict=True):
         kind = answer >> _ANSWER_SHIFT & _TYPE_MASK
         if kind == _ABSENT:
             continue

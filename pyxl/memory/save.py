@@ -6,6 +6,7 @@ the save-helper starts through here.
 
 import struct
 
+from pyxl.errors import PyxlError
 from pyxl.formats.stream import libxc_v2
 from pyxl.memory.batches import WORD, batches
 from pyxl.memory.ordered import in_order
@@ -25,31 +26,43 @@ PARAMS = struct.Struct("<II")
 PARAM = struct.Struct("<QQ")
 
 
+class NotSuspended(PyxlError):
+    """The domain could not be suspended; who was asked for it knows why."""
+
+    def __init__(self) -> None:
+        super().__init__("the domain was not suspended")
+
+
 def save(domain: "HvmDomain", memory: "ForeignMemory", sink: "Sink", version: tuple[int, int], threads: int) -> None:
     """Write the stream of a suspended domain to ``sink``; ``version`` is Xen's.
 
     :raise XenError: Xen refuses, or a page cannot be mapped.
     :raise OSError: the target takes no more.
     """
-    sink.write(_start(domain, version))
-    in_order(batches(domain), [_Worker(memory, sink) for _ in range(threads)])
-    sink.write(_end(domain))
+    sink.write(start(domain, version))
+    in_order(batches(domain), [Worker(memory, sink) for _ in range(threads)])
+    sink.write(end(domain))
 
 
-class _Worker:
-    """What one thread has of a batch: its pages, mapped, and what the sink has made of them."""
+class Worker:
+    """What one thread has of a batch: its pages, mapped, and what the sink has made of them.
+
+    ``pages`` counts those of all batches.
+    """
 
     def __init__(self, memory: "ForeignMemory", sink: "Sink") -> None:
         self._memory = memory
+        self.pages = 0
         self._pages = sink.pages()
         self._mapped = (0, 0)
 
     def make(self, batch: "Batch") -> None:
         length = PARAMS.size + len(batch.words) + batch.pages * PAGE_SIZE
         head = HEAD.pack(libxc_v2.PAGE_DATA, length, len(batch.words) // WORD, 0) + batch.words
-        if batch.pages:
+        if batch.pages and not batch.copy:
             self._mapped = (self._memory.map(batch.gfns, READ), batch.pages)
-        self._pages.make(head, *self._mapped)
+        self._pages.make(head, batch.copy or self._mapped[0], batch.pages)
+        self.pages += batch.pages
 
     def put(self) -> None:
         self._pages.put()
@@ -61,7 +74,8 @@ class _Worker:
             self._memory.unmap(address, count)
 
 
-def _start(domain: "HvmDomain", version: tuple[int, int]) -> bytes:
+def start(domain: "HvmDomain", version: tuple[int, int]) -> bytes:
+    """Return what stands before the first page."""
     leaves, msrs = domain.policy()
     return b"".join((
         libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, libxc_v2.VERSIONS[-1], 0, 0, 0),
@@ -72,7 +86,8 @@ def _start(domain: "HvmDomain", version: tuple[int, int]) -> bytes:
     ))  # fmt: skip
 
 
-def _end(domain: "HvmDomain") -> bytes:
+def end(domain: "HvmDomain") -> bytes:
+    """Return what stands behind the last page; the domain must not run."""
     mode, khz, nsec, incarnation = domain.tsc()
     params = domain.params()
     body = PARAMS.pack(len(params), 0) + b"".join(PARAM.pack(*param) for param in params)

@@ -12,6 +12,7 @@ class Owed(Flag):
     NOTHING = 0
     GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
     HELPER = auto()  # a save-helper may be running: end it
+    LOG_DIRTY = auto()  # of a live save: Xen and the device model may log writes; have them stop
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
     ROOM = auto()  # dom0 has given memory to a domain that is not built: give it back
     FILE = auto()  # a new file may be beside its target: remove it
@@ -25,9 +26,10 @@ class Phase(Enum):
     PREFLIGHT = ("preflight", Owed.HELPER)
     OPEN_FILE = ("open file", Owed.FILE | Owed.HELPER)
     CONFIG = ("config", Owed.FILE | Owed.HELPER)
-    SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.GUEST)
-    DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.GUEST)
-    MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.GUEST)
+    PRECOPY = ("precopy", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY)
+    SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
+    DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
+    MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
     COMMIT = ("commit", Owed.FILE | Owed.GUEST)
     SETTLE = ("settle", Owed.END)

@@ -16,12 +16,13 @@ from contextlib import suppress
 from pyxl.errors import Bug, HelperError
 from pyxl.formats import helper_messages as messages
 from pyxl.model.engine import LIBXC
+from pyxl.model.live import LIVE, Round
 from pyxl.ops import programs
 
 #: Answers one request; an exception is answered with ``REFUSED`` and ends the save.
 Handler = Callable[..., int]
-OK = {"suspend": 1, "switch_qemu_logdirty": 0}
-REFUSED = {"suspend": 0, "switch_qemu_logdirty": -1}
+OK = {"suspend": 1, "switch_qemu_logdirty": 0, "postcopy": 1}
+REFUSED = {"suspend": 0, "switch_qemu_logdirty": -1, "postcopy": 0}
 #: Seconds that a helper which was told to stop may take for libxc's clean-up.
 CANCEL_SECONDS = 10.0
 #: Seconds that a killed one may take to end: it cannot while it waits for a disk.
@@ -37,12 +38,13 @@ _STREAM = 3
 class SaveHelper:
     """A running save-helper for ``domid``, which waits for its stream; ``close`` ends it, whatever it is doing.
 
-    ``engine`` is pyxl.model.engine's.
+    ``engine`` is pyxl.model.engine's; ``rounds`` has those of a live save so far.
     """
 
     def __init__(self, domid: int, log: Callable[[str], None], engine: str = LIBXC) -> None:
         self._log = log
         self._said: list[str] = []
+        self.rounds: list[Round] = []
         self._replies, to_child = socket.socketpair()
         self._messages, from_child = os.pipe()
         flags = messages.callback_flags("suspend", "switch_qemu_logdirty")
@@ -139,6 +141,9 @@ class SaveHelper:
                     self._said.append(str(text))
             elif name != "progress":
                 return name, values
+            elif values[0] == LIVE:
+                _, why, pages, microseconds = values
+                self.rounds.append(Round(int(pages), int(microseconds) / 1_000_000, str(why)))
 
     def _exactly(self, length: int) -> bytes:
         data = b""

@@ -45,7 +45,7 @@ def _fit_memory(config: GuestConfig, source: Source | None, report: Report) -> N
 
 
 class Restored(NamedTuple):
-    """A domain that is back: ``size`` of the file in bytes (0 for a pipe), ``seconds`` that it took."""
+    """A domain that is back: ``size`` of the file in bytes (0 for a pipe), ``seconds`` until it ran."""
 
     domid: int
     name: str
@@ -112,4 +112,5 @@ def restore(
             why = "it was compressed" if stream.trailer else "xl wrote it"
             report.remark(f"the checkpoint has no checksums ({why}): what it holds of memory was taken on trust")
         start(xen, undo, domid, paused, start_monitor)
-    return Restored(domid, config.name, stream.size, time.monotonic() - started)
+        seconds = time.monotonic() - started
+    return Restored(domid, config.name, stream.size, seconds)

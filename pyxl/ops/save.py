@@ -15,7 +15,7 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
 from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
-from pyxl.errors import HelperError, PyxlError
+from pyxl.errors import DeviceModelError, HelperError, PyxlError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
@@ -23,6 +23,7 @@ from pyxl.model import paths
 from pyxl.model.compression import Compression
 from pyxl.model.domain import DomainInfo
 from pyxl.model.engine import DIRECT, proven
+from pyxl.model.live import GOES_ON, Live, Round
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
@@ -56,7 +57,8 @@ class SaveOrder(NamedTuple):
 
     ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
     file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks for room and vNUMA;
-    ``engine`` moves the memory; without a ``compression`` the file is xl's.
+    ``engine`` moves the memory; without a ``compression`` the file is xl's; ``live`` copies most of the memory before
+    the guest is suspended.
     """
 
     domain: DomainInfo
@@ -67,6 +69,7 @@ class SaveOrder(NamedTuple):
     force: bool = False
     engine: str = DIRECT
     compression: Compression | None = None
+    live: Live | None = None
 
     @property
     def path(self) -> Path | None:
@@ -80,14 +83,16 @@ class SaveOrder(NamedTuple):
 class Saved(NamedTuple):
     """A checkpoint that is whole and durable, times in seconds.
 
-    ``size`` is in bytes, ``stored`` what the file takes where it is compressed, else 0.
+    ``size`` is in bytes, ``stored`` what the file takes where it is compressed, else 0.  The guest was away for
+    ``freeze_seconds``, from the request to suspend until it ran again or was ended; ``rounds`` are a live save's.
     """
 
     name: str
     size: int
     stored: int
     seconds: float
-    suspended_seconds: float
+    freeze_seconds: float
+    rounds: list[Round]
 
 
 def save(
@@ -141,7 +146,7 @@ def save(
             file = NewFile(order.target)
             stream = _stream(file, order.compression, engine)
             undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
-            helper.stream_to(*stream.fds, engine=f"{engine} {stream.words}" if engine else engine)
+            helper.stream_to(*stream.fds, engine=_words(engine, stream, order))
 
         undo.enter(Phase.CONFIG)
         config = order.config or living
@@ -149,10 +154,18 @@ def save(
         guest.may_have_kb = _fit_memory(config, memory_kb, report)
         stream.write(xl_header.encode(config.to_json().encode()) + libxl_v2.start())
 
-        # The helper's first request is `suspend`: its answer enters three phases, then memory is written.
+        # The helper's requests enter the phases; `suspend` comes before any page where the save is not a live one.
         try:
+            if order.live is not None:
+                undo.by(Owed.LOG_DIRTY, guest.log_dirty_off)
+
+            def goes_on() -> None:
+                if start_monitor is not None:
+                    _have_it_watched(store, domain, start_monitor, report)
+                guest.go_on()
+
             look = partial(_look, stream, report, memory_kb * 1024)
-            helper.serve(_answers(guest, undo, report), look, report.interval or LOOK_SECONDS)
+            helper.serve(_answers(guest, undo, report, order, goes_on), look, report.interval or LOOK_SECONDS)
         except HelperError:
             stream.check()  # the error of a pipe's target says more than that the pipe is broken
             raise
@@ -173,7 +186,7 @@ def save(
         last_chance()
         file.commit()
         undo.enter(Phase.SETTLE)
-        if start_monitor is not None and order.after is not After.DESTROY:
+        if start_monitor is not None and order.after is not After.DESTROY and not guest.goes_on_at:
             _have_it_watched(store, domain, start_monitor, report)
         try:
             guest.settle(order.after, report.remark)
@@ -182,7 +195,18 @@ def save(
             raise PyxlError(said) from error
         file.close()
         ended = time.monotonic()
-    return Saved(name, size, stored, ended - started, ended - guest.asked_at)
+    freeze = (guest.goes_on_at or ended) - guest.asked_at
+    return Saved(name, size, stored, ended - started, freeze, helper.rounds)
+
+
+def _words(engine: str, stream: "Stream", order: SaveOrder) -> str:
+    """Return how the save-helper is to move the memory."""
+    words = [engine, stream.words] if engine else []
+    if order.live is not None:
+        words.append(order.live.words)
+        if engine and order.after is After.RESUME:
+            words.append(GOES_ON)
+    return " ".join(words)
 
 
 def _fit_memory(config: GuestConfig, memory_kb: int, report: Report) -> int:
@@ -241,8 +265,24 @@ def _still_there(xen: Hypervisor, domain: DomainInfo) -> DomainInfo:
     return now
 
 
-def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler]:
+def _answers(
+    guest: SavedGuest, undo: Undo, report: Report, order: SaveOrder, goes_on: Callable[[], None]
+) -> dict[str, Handler]:
     """Return the answers to the requests that a save-helper makes."""
+
+    def switch_qemu_logdirty(_: int, on: int) -> int:
+        # Where the device model is stopped before the first page is sent there is nothing to log.
+        if order.live is not None:
+            if on:
+                undo.enter(Phase.PRECOPY, live=1)
+                report.step("writing memory while the guest runs")
+            try:
+                guest.log_dirty(bool(on))
+            except DeviceModelError as error:
+                if on:
+                    raise
+                report.remark(f"the device model may go on to log its writes ({error})")
+        return OK["switch_qemu_logdirty"]
 
     def suspend() -> int:
         guest.suspend(undo, report)
@@ -250,11 +290,11 @@ def _answers(guest: SavedGuest, undo: Undo, report: Report) -> dict[str, Handler
         report.step("writing memory")
         return OK["suspend"]
 
-    def switch_qemu_logdirty(*_: object) -> int:
-        # The device model is stopped before the first page is sent: there is nothing to log.
-        return OK["switch_qemu_logdirty"]
+    def postcopy() -> int:
+        goes_on()
+        return OK["postcopy"]
 
-    return {"suspend": suspend, "switch_qemu_logdirty": switch_qemu_logdirty}
+    return {"switch_qemu_logdirty": switch_qemu_logdirty, "suspend": suspend, "postcopy": postcopy}
 
 
 def _stream(file: NewFile, compression: Compression | None, engine: str) -> "Stream":

@@ -18,8 +18,8 @@ from pyxl.ops.suspend import call_off, resume, suspend
 class SavedGuest:
     """A guest from the request to suspend to the end of its save.
 
-    ``config`` is what it runs with.  ``asked_at`` is the time of the request, 0 before; ``may_have_kb`` is the memory
-    in KiB that the config in the file allows, 0 for any.
+    ``config`` is what it runs with.  ``asked_at`` is the time of the request, ``goes_on_at`` that from which on it runs
+    again, both 0 before; ``may_have_kb`` is the memory in KiB that the config in the file allows, 0 for any.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SavedGuest:
         self._domid = domid
         self._device_state = b""
         self._given_up = False
-        self.asked_at = 0.0
+        self.asked_at = self.goes_on_at = 0.0
         self.may_have_kb = 0
 
     def suspend(self, undo: Undo, report: Report) -> None:
@@ -70,6 +70,28 @@ class SavedGuest:
         before = libxl_v2.emulator_xenstore_data(number, keys) if keys else b""
         return before + libxl_v2.emulator_context(number, self._device_state)
 
+    def log_dirty(self, on: bool) -> None:
+        """Have the device model log its writes, as Xen logs those of the guest, or stop it.
+
+        :raise DeviceModelError: it does not.
+        """
+        if self._device_model is not None:
+            self._device_model.log_dirty(on)
+
+    def log_dirty_off(self) -> None:
+        """Have Xen and the device model log no writes any more, whoever has begun with it.
+
+        :raise PyxlError: one of them still does.
+        """
+        self._xen.log_dirty_off(self._domid)
+        self.log_dirty(False)
+
+    def go_on(self) -> None:
+        """Let it run again; harmless when done twice."""
+        if not self.goes_on_at:
+            resume(self._xen, self._store, self._device_model, self._domid)
+            self.goes_on_at = time.monotonic()
+
     def settle(self, after: After, say: Callable[[str], None]) -> None:
         """Leave the domain as the user wants it; like xl, pause before the resume, so that it runs no instruction."""
         if after is After.DESTROY:
@@ -78,13 +100,13 @@ class SavedGuest:
         domain = self._xen.domain(self._domid)
         if after is After.PAUSE and domain is not None and not domain.paused:  # each pause wants an unpause of its own
             self._xen.pause(self._domid)
-        resume(self._xen, self._store, self._device_model, self._domid)
+        self.go_on()
 
     def resume_after_failure(self) -> str:
         """Withdraw a request that still stands, resume the guest if it is suspended, and say how it is."""
         domain = self._xen.domain(self._domid)
         taken = False
-        if self.asked_at and domain is not None:
+        if self.asked_at and not self.goes_on_at and domain is not None:
             with suppress(GuestError):
                 taken = not call_off(self._xen, self._store, self._domid)
             domain = self._xen.domain(self._domid)

@@ -47,6 +47,8 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
         said += let_go_on(xen, store, open_dm, domain)
     if phase.owes & (Owed.HELPER | Owed.DOMAIN):
         said += _end_helpers(domain.domid if domain else entry.domid, entry.helper)
+    if domain and entry.live and Owed.LOG_DIRTY in phase.owes:
+        said += log_dirty_off(xen, store, open_dm, domain)
     if domain and Owed.DOMAIN in phase.owes:
         said += destroy_unborn(xen, domain)
     if Owed.ROOM in phase.owes and entry.room:

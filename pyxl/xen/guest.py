@@ -9,6 +9,8 @@ import ctypes
 from pyxl.xen import lib
 from pyxl.xen.info import RawInfo
 
+#: The flag of a save that copies most of the memory while the domain runs (XCFLAGS_LIVE).
+LIVE = 1
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 LOGDIRTY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint, ctypes.c_void_p)
 STATIC_DATA = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)

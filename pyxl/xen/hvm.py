@@ -7,6 +7,7 @@ import ctypes
 
 from pyxl.errors import XenError
 from pyxl.xen import cpu, lib
+from pyxl.xen.info import RawInfo
 
 STORE_PFN, STORE_EVTCHN, PAE_ENABLED, IOREQ_PFN, BUFIOREQ_PFN = 1, 2, 4, 5, 6
 CONSOLE_PFN, CONSOLE_EVTCHN = 17, 18
@@ -40,6 +41,15 @@ class HvmDomain:
         last = ctypes.c_ulong()
         self._call("xc_domain_maximum_gpfn", ctypes.byref(last), types=(ctypes.POINTER(ctypes.c_ulong),))
         return last.value
+
+    def pages_in_all(self) -> int:
+        """Return how many pages of memory the domain has."""
+        info = RawInfo()
+        function = lib.declare(
+            self._control, ctypes.c_int, "xc_domain_getinfolist", _H, _DOMID, ctypes.c_uint, ctypes.POINTER(RawInfo)
+        )
+        lib.check(function(self._handle, self.domid, 1, ctypes.byref(info)), "xc_domain_getinfolist", self.domid)
+        return int(info.tot_pages)
 
     def page_types(self, gfns: ctypes.Array[ctypes.c_char], count: int) -> None:
         """Replace each of up to 1024 gfns of 8 bytes by the type of its page, in bits 28 to 31."""

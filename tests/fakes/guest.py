@@ -29,6 +29,9 @@ class FakeGuest:
     def last_gfn(self) -> int:
         return self._last
 
+    def pages_in_all(self) -> int:
+        return len(self.pages)
+
     def page_types(self, gfns: "ctypes.Array[ctypes.c_char]", count: int) -> None:
         found = [
             BROKEN if gfn in self.broken else 0 if gfn in self.pages else ABSENT

@@ -29,6 +29,11 @@ def log(level: int, text: str) -> None:
     send(1, struct.pack("<IiI", level, -1, 3) + b"xc\0" + struct.pack("<I", len(raw)) + raw, reply=False)
 
 
+def told(pages: int, why: bytes) -> None:
+    text = b"".join(struct.pack("<I", len(each) + 1) + each + b"\0" for each in (b"live", why))
+    send(2, text + struct.pack("<QQ", pages, 1_500_000), reply=False)
+
+
 def complete(result: int, errnum: int) -> None:
     send(10, struct.pack("<ii", result, errnum))
 
@@ -41,14 +46,19 @@ def main() -> None:
     if fail == "junk":
         os.write(1, b"\x04\0\x63\0ab")
         time.sleep(60)  # until the test sees it killed
-    _, (stream, *_), _, _ = socket.recv_fds(socket.socket(fileno=os.dup(0)), 256, 1)
+    words, (stream, *_), _, _ = socket.recv_fds(socket.socket(fileno=os.dup(0)), 256, 1)
     os.dup2(stream, fd)
     log(5, "starting save")
     ok = send(7, struct.pack("<II", domid, 1)) == 0
     if fail == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if ok and b"live" in words.split():
+        told(32, b"")
     ok = ok and send(3) == 1
     if ok:
+        if b"goes-on" in words.split():
+            told(2, b"short")
+            ok = send(4) == 1
         os.write(fd, LIBXC)
         if fail == "memory":
             log(8, "Failed to write page data")

@@ -114,6 +114,17 @@ def test_a_save_that_died_with_its_guest_suspended(world: World, phase: Phase) -
     assert world.find() == []
 
 
+@pytest.mark.parametrize("phase", [phase for phase in Phase if Owed.LOG_DIRTY in phase.owes])
+def test_a_live_save_that_died_leaves_no_write_logged(world: World, phase: Phase) -> None:
+    world.died(phase.name, live=1)
+    world.store.nodes[paths.control_shutdown(7)] = "suspend"
+    ((done, said),) = world.recover()
+    assert done
+    assert "guest still running; log-dirty off" in said if Owed.GUEST in phase.owes else said == "log-dirty off"
+    assert world.calls[-2:] == LOG_DIRTY_OFF
+    assert "resume 7" not in world.calls
+
+
 def test_a_save_that_died_before_its_guest_took_the_request(world: World) -> None:
     world.died("SUSPEND")
     world.store.nodes[paths.control_shutdown(7)] = "suspend"

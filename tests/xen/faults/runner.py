@@ -111,9 +111,9 @@ class Faults:
         self._ask({})
 
     def _inject(self, fault: Fault, tool: str) -> dict[str, Any]:
-        may_be = {"save": ["gone", "running"], "save -c": ["running"], "save -p": ["running", "paused"]}.get(
-            fault.operation, ["gone", "running"]
-        )
+        may_be = ["running"] if "-c" in fault.operation.split() else ["gone", "running"]
+        if fault.operation == "save -p":
+            may_be = ["running", "paused"]
         spec = {
             "tool": tool, "operation": fault.operation, "when": fault.when, "what": fault.what, "monitor": fault.monitor,
             "uuid": self._uuid, "hash": self.hash, "limit": LIMIT, "deaf": fault.deaf or fault.guest_ends,

@@ -39,6 +39,11 @@ class Fault:
         return killed_alone or self.what in ("disk fails", "disk becomes read-only")
 
     @property
+    def is_xl_s(self) -> bool:
+        """Tell whether stock xl has such an operation."""
+        return "--live" not in self.operation
+
+    @property
     def guest_ends(self) -> bool:
         """Tell whether the guest itself ends, which no toolstack can undo."""
         return self.what in GUEST_ENDS
@@ -70,6 +75,8 @@ HARMLESS = frozenset({
     "stderr full", "working directory gone",
 })
 
+#: Of a live save, that only pyxl has.
+LIVE = ("PRECOPY", "SUSPEND", "DEVICE_MODEL", "MEMORY", "DEVICE_MODEL_STATE")
 SAVE = (
     "PREFLIGHT", "OPEN_FILE", "CONFIG", "SUSPEND", "DEVICE_MODEL", "MEMORY", "DEVICE_MODEL_STATE", "COMMIT", "SETTLE",
 )
@@ -92,6 +99,9 @@ FAULTS: tuple[Fault, ...] = (
     *_rows("save -c", ("SUSPEND", "SETTLE"), "SIGKILL"),
     *_rows("save -p", ("50 %",), "Ctrl-C"),
     *_rows("save -p", ("SETTLE",), "SIGKILL"),
+    *_rows("save --live -c", LIVE, "Ctrl-C", "SIGKILL"),
+    *_rows("save --live", ("SUSPEND", "COMMIT"), "SIGKILL"),
+    Fault("save --live -c", "PRECOPY", "SIGKILL", monitor=False),
     Fault("save", "MEMORY", "SIGKILL", monitor=False),
     Fault("save", "COMMIT", "SIGKILL", monitor=False),
     *_rows("restore", RESTORE, "Ctrl-C", "SIGKILL"),
@@ -101,6 +111,7 @@ FAULTS: tuple[Fault, ...] = (
     # Processes that are killed, told to end, or stopped.
     *_rows("save", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
     *_rows("restore", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
+    *_rows("save --live -c", ("50 %",), "helper killed"),
     *_rows("save", ("MEMORY",), "qemu killed"),
     *_rows("save", ("SUSPEND",), "qemu stopped", "qemu stopped for 5 s"),
     *_rows("create", ("BUILD",), "qemu killed"),
@@ -110,6 +121,7 @@ FAULTS: tuple[Fault, ...] = (
     # Disks.
     *_rows("save", ("CONFIG", "90 %"), "disk full"),
     *_rows("save -c", ("50 %",), "disk full"),
+    *_rows("save --live -c", ("90 %",), "disk full"),
     *_rows("save", ("50 %", "COMMIT"), "disk fails"),
     *_rows("save", ("50 %",), "disk becomes read-only", "directory renamed"),
     *_rows("save", ("start",), "file size limit", "directory not writable"),
@@ -130,6 +142,8 @@ SLICE = (
     "save | MEMORY | Ctrl-C",
     "save | SUSPEND | Ctrl-C twice",
     "save -c | SUSPEND | SIGKILL",
+    "save --live -c | PRECOPY | SIGKILL, no monitor",
+    "save --live -c | MEMORY | Ctrl-C",
     "save | COMMIT | SIGKILL, no monitor",
     "restore | BUILD | SIGKILL",
     "restore | BUILD + 30 ms | Ctrl-C",

@@ -1,0 +1,88 @@
+"""A save of a guest that runs meanwhile: what is in its file is the guest of the moment at which it was suspended."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.xen.conftest import PLACE, Dom0
+from tests.xen.files.test_extract import COMPARE
+from tests.xen.guests.test_journey import went_on
+
+FILE, RAW = f"{PLACE}/checkpoint", f"{PLACE}/raw"
+#: A disk that qemu emulates, with a file of text, which stays in the cache of a guest that has read it.
+DISK, SIZE = "/root/dma.raw", 8 << 20
+READ = "read /mnt/a/text"
+
+
+def live(dom0: Dom0, arguments: str) -> dict[str, Any]:
+    """Save a guest while it runs, and return what pyxl says of it."""
+    found: dict[str, Any] = json.loads(dom0.pyxl(f"save --live --json {arguments}").stdout)
+    return found
+
+
+@pytest.mark.parametrize("engine", ["direct", "libxc"])
+def test_each_page_is_of_the_moment_of_the_freeze(dom0: Dom0, engine: str) -> None:
+    dom0.wake("tick")
+    dom0.ask("tick", "^dirtying", "dirty 8")
+    saved = live(dom0, f"-p --engine {engine} --max-downtime 1 --max-rounds 3 tick {FILE}")
+    assert len(saved["rounds"]) > 2, "it did not write while it was saved"
+    dom0.pyxl(f"extract --memory raw -o {RAW} {FILE}")
+    same, different = map(int, dom0.run(f"python3 -c '{COMPARE}' {dom0.domid('tick')} {RAW}").stdout.split())
+    # xenstored, the console and qemu still write, each to its own page.
+    assert same > 32_000 and different <= 16
+
+
+@pytest.mark.parametrize(
+    ("options", "restore"), [("", "xl restore"), ("--compress", "pyxl restore")], ids=["by xl", "compressed"]
+)
+def test_a_guest_that_went_on_comes_back_as_it_was(dom0: Dom0, options: str, restore: str) -> None:
+    before = dom0.wake("tick")
+    dom0.ask("tick", "^dirtying", "dirty 2")
+    saved = live(dom0, f"-c {options} tick {FILE}")
+    assert saved["after"] == "running on"
+    assert sum(each["pages"] for each in saved["rounds"]) > saved["rounds"][0]["pages"] > 32_000
+    went_on(before, dom0.tick("tick"))
+    assert dom0.pyxl(f"verify {FILE}").stdout.startswith(f"{FILE}: whole")
+    dom0.run(f"xl destroy tick; {restore} {FILE}")
+    went_on(before, dom0.tick("tick"))
+
+
+#: Saves the guest, and stops the save-helper once most pages are in the file.
+STOPPED = """
+(pyxl save --live -c dma {file} > /root/said 2>&1; echo $? >> /root/said) > /dev/null 2>&1 &
+for i in $(seq 1200); do
+    set -- {place}/.*.new
+    [ "$(stat -c %s "$1" 2> /dev/null || echo 0)" -gt 100000000 ] && break
+    sleep 0.05
+done
+pkill -STOP -f '/pyxl-save-helper --save-domai[n]'
+"""
+GO_ON = """
+pkill -CONT -f '/pyxl-save-helper --save-domai[n]'
+for i in $(seq 1200); do [ "$(tail -1 /root/said)" = 0 ] && exit 0; sleep 0.1; done; cat /root/said; exit 1
+"""
+
+
+def test_what_the_device_model_writes_into_the_guest_is_in_the_file(dom0: Dom0) -> None:
+    """qemu reads from a disk into pages that are in the file already; it is driven over xenstore, and then over QMP."""
+    dom0.run(f"mkdir -p {DISK}.d; base64 -w 63 /dev/urandom | head -c {SIZE} > {DISK}.d/text")
+    dom0.run(f"rm -f {DISK}; truncate -s 24M {DISK}; mkfs.ext4 -q -d {DISK}.d {DISK}")
+    digest = dom0.run(f"md5sum {DISK}.d/text | cut -c1-32").stdout.strip()
+    disk = f'disk = ["format=raw, vdev=hda, access=rw, target={DISK}"]'
+    # A kernel that fills each page with zeros before qemu fills it would have Xen log it anyhow.
+    dom0.put("/root/dma.sed", b's/"plain"/"dma"/; s/xen_nopv/& init_on_alloc=0/')
+    dom0.run(f"(sed -f /root/dma.sed /etc/xen/lab/plain.cfg; echo '{disk}') > /root/dma.cfg")
+    dom0.pyxl("create --dm-control xenstore /root/dma.cfg")
+    dom0.first_tick("dma")
+    control = f"/local/domain/0/device-model/{dom0.domid('dma')}/control"
+    for file, then in ((FILE, f"xenstore-rm {control}"), (f"{FILE}.qmp", "xl destroy dma")):
+        dom0.run(STOPPED.format(file=file, place=PLACE))
+        dom0.ask("dma", "^wrote ", "write /proc/sys/vm/drop_caches 3")
+        assert f" {digest} " in dom0.ask("dma", "^read ", READ)
+        dom0.run(GO_ON)
+        dom0.run(then)
+    for file in (FILE, f"{FILE}.qmp"):
+        dom0.pyxl(f"restore {file}")
+        assert f" {digest} " in dom0.ask("dma", "^read ", READ)
+        dom0.run("xl destroy dma")
