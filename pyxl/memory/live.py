@@ -73,9 +73,9 @@ def save_live(
         tail = end(domain)
         pages = sum(worker.pages for worker in workers) + sum(batch.pages for batch in held)
         guest.told(pages, time.monotonic() - began, why)
+        log.off()  # as long as nothing writes to its tables
         if goes_on:
             guest.goes_on()
-            log.off()
         in_order(iter(held), workers)
         sink.write(tail)
 
