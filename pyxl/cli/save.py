@@ -33,10 +33,10 @@ class _BareCompress(click.Command):
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
 @click.option("--live", is_flag=True, help="Copy most of the memory while the domain runs.")
-@click.option("--max-downtime", "downtime", type=click.IntRange(1, 60_000), metavar="MS", default=DOWNTIME_MS,
-              show_default=True, help="Of --live: suspend it once what is left takes no longer.")  # fmt: skip
-@click.option("--max-rounds", "rounds", type=click.IntRange(1, 1000), metavar="N", default=ROUNDS,
-              show_default=True, help="Of --live: suspend it after so many rounds at the latest.")  # fmt: skip
+@click.option("--max-downtime", "downtime", type=click.IntRange(1, 60_000), metavar="MS",
+              help=f"Of --live: suspend it once what is left takes no longer; {DOWNTIME_MS}.")  # fmt: skip
+@click.option("--max-rounds", "rounds", type=click.IntRange(1, 1000), metavar="N",
+              help=f"Of --live: suspend it after so many rounds at the latest; {ROUNDS}.")  # fmt: skip
 @options.engine
 @click.option("--compress", metavar="[=LEVEL|auto|off]", help="Write zstd frames; auto keeps pace with the disk.")
 @click.option("--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.")
@@ -47,9 +47,9 @@ class _BareCompress(click.Command):
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def save_command(
-    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, live: bool, downtime: int, rounds: int,
-    engine: str, compress: str | None, threads: int | None, as_json: bool, mode: str, domain: str, file: Path,
-    config: Path | None,
+    verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, live: bool, downtime: int | None,
+    rounds: int | None, engine: str, compress: str | None, threads: int | None, as_json: bool, mode: str, domain: str,
+    file: Path, config: Path | None,
 ) -> None:  # fmt: skip
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
@@ -61,6 +61,8 @@ def save_command(
 
     `zstd -dc` makes xl's file of a compressed one.  /etc/xen/pyxl.conf may have defaults: `compress = auto`.
     """
+    if not live and (downtime or rounds):
+        raise click.UsageError("--max-downtime and --max-rounds are of --live")
     site = pyxl_conf.read()
     how = compression(compress or site.compress, threads or site.threads)
     after = After.PAUSE if pause else After.RESUME if keep else After.DESTROY
@@ -68,7 +70,7 @@ def save_command(
         found = find_guest(host.xen, host.store, domain)
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config, nodes=host.xen.cpu_nodes()) if config else None
-        wanted = Live(downtime, rounds) if live else None
+        wanted = Live(downtime or DOWNTIME_MS, rounds or ROUNDS) if live else None
         order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine], how, wanted)
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name_of(host.store, found.domid))

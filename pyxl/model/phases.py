@@ -26,7 +26,7 @@ class Phase(Enum):
     PREFLIGHT = ("preflight", Owed.HELPER)
     OPEN_FILE = ("open file", Owed.FILE | Owed.HELPER)
     CONFIG = ("config", Owed.FILE | Owed.HELPER)
-    PRECOPY = ("precopy", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY)
+    PRECOPY = ("precopy", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     SUSPEND = ("suspend", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)

@@ -158,12 +158,7 @@ def save(
         try:
             if order.live is not None:
                 undo.by(Owed.LOG_DIRTY, guest.log_dirty_off)
-
-            def goes_on() -> None:
-                if start_monitor is not None:
-                    _have_it_watched(store, domain, start_monitor, report)
-                guest.go_on()
-
+            goes_on = partial(_go_on, guest, store, domain, start_monitor, report)
             look = partial(_look, stream, report, memory_kb * 1024)
             helper.serve(_answers(guest, undo, report, order, goes_on), look, report.interval or LOOK_SECONDS)
         except HelperError:
@@ -227,6 +222,15 @@ def _config_of(xen: Hypervisor, store: Store, domain: DomainInfo) -> GuestConfig
     pool = store.read(paths.pool_name(domain.pool)) if domain.pool else None
     config.place(pool or "", xen.pins(domain.domid, config.vcpus or 1))
     return config
+
+
+def _go_on(
+    guest: SavedGuest, store: Store, domain: DomainInfo, start_monitor: Callable[[int], None] | None, report: Report
+) -> None:
+    """Let a guest run again before its file is whole."""
+    if start_monitor is not None:
+        _have_it_watched(store, domain, start_monitor, report)
+    guest.go_on()
 
 
 def _have_it_watched(

@@ -83,6 +83,9 @@ class SavedGuest:
 
         :raise PyxlError: one of them still does.
         """
+        domain = self._xen.domain(self._domid)
+        if domain is None or domain.dying:
+            return
         self._xen.log_dirty_off(self._domid)
         self.log_dirty(False)
 

@@ -57,6 +57,7 @@ def test_without_xen_every_command_says_so(arguments: list[str]) -> None:
         (["save", "web1"], "Missing argument 'FILE'"),
         (["save", "-x", "web1", "f"], "No such option"),
         (["restore", "a", "b", "c"], "restore takes a FILE, or a CONFIG and a FILE"),
+        (["save", "--max-rounds", "3", "a", "b"], "--max-downtime and --max-rounds are of --live"),
         (["create", "a", "b"], 'create takes one config file; what is "b"?'),
         (["create"], "create needs a config file"),
         (["domname", "x"], "'x' is not a valid integer"),

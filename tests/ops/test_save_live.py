@@ -59,6 +59,20 @@ def test_a_helper_that_fails_leaves_no_log(
     assert world.files() == []
 
 
+def test_a_domain_that_is_gone_needs_no_undo(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_HELPER_FAIL", "kill")
+    log_dirty = world.dm.log_dirty
+
+    def and_then_it_is_destroyed(on: bool) -> None:
+        log_dirty(on)
+        world.xen.all.pop(7)
+
+    monkeypatch.setattr(world.dm, "log_dirty", and_then_it_is_destroyed)
+    with pytest.raises(OperationError, match="precopy: the save-helper died; the domain is gone, nothing written"):
+        world.save(After.RESUME, **LIVE)
+    assert world.calls == BEGIN[:2]
+
+
 def test_a_device_model_that_cannot_log_ends_it_before_the_guest_is_asked(world: World) -> None:
     world.dm.fail = {"dm.log_dirty on"}
     with pytest.raises(OperationError, match=r"precopy: .*log_dirty on.*; guest still running, nothing written"):
