@@ -9,10 +9,10 @@ import pytest
 #: row is the wait for it, from an empty cache; the rooms without a lab run meanwhile.
 BUDGET = {
     "tests/xen": 4.0,
-    "tests/xen/dm": 7.0,
+    "tests/xen/dm": 6.0,
     "tests/xen/faults": 6.0,
     "tests/xen/files": 2.0,
-    "tests/xen/guests": 10.5,
+    "tests/xen/guests": 11.5,
     "tests/xen/host": 9.0,
 }
 REST, REST_MINUTES = "without a lab", 2.0

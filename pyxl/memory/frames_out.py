@@ -3,10 +3,12 @@
 Imports next to nothing: the save-helper starts through here.
 """
 
+import ctypes
 import os
 import struct
 import time
 
+from pyxl.checkpoint.buffers import buffer
 from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.pace import Pace, Writeback
 from pyxl.checkpoint.zstd import Compressor
@@ -56,6 +58,8 @@ class FramesPages:
         self._sink = sink
         self._head_compressor = Compressor(sink.pace.level, _HEAD_BYTES)
         self._compressor = Compressor(sink.pace.level, FRAMES * PAGE_SIZE)
+        self._copy = buffer(FRAMES * PAGE_SIZE)
+        self._copy_at = ctypes.addressof(ctypes.c_char.from_buffer(self._copy))
         self._frames: list[tuple[bytes | memoryview, int]] = []
 
     def make(self, head: bytes, address: int, count: int) -> None:
@@ -75,5 +79,8 @@ class FramesPages:
 
     def _add(self, address: int, first: int, end: int) -> None:
         if size := (end - first) * PAGE_SIZE:
+            # zstd reads its input more than once, and the domain may run, or a daemon write to a page that it shares:
+            # the frame would have another checksum than its content.
+            ctypes.memmove(self._copy_at, address + first * PAGE_SIZE, size)
             # The compressor's own memory is good for one frame.
-            self._frames.append((bytes(self._compressor.frame((address + first * PAGE_SIZE, size))), size))
+            self._frames.append((bytes(self._compressor.frame((self._copy_at, size))), size))

@@ -1,14 +1,17 @@
 """A stream of frames, made and opened by the memory engine, on a fake guest."""
 
+import ctypes
 import os
 import random
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pyxl.checkpoint.frames import CompressedFile
 from pyxl.errors import BadRecord, StreamError, TruncatedStream
 from pyxl.formats import seekable
 from pyxl.memory.frames_in import FramesSource
@@ -146,3 +149,30 @@ def test_a_plain_pipe_has_no_holes() -> None:
     with open(reader, "rb") as stream:
         assert len(stream.read()) > 100 * PAGE
     os.waitpid(child, 0)
+
+
+def test_pages_that_change_while_they_are_compressed_make_whole_frames(files: Files) -> None:
+    """Those of a running guest do, and those that a daemon shares with a suspended one."""
+    memory = bytearray(b"".join(random.Random(SEED).randbytes(8) * 8 for _ in range(1 << 14)))  # a MiB
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    ended = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not ended.is_set():
+            number = (number + 4099) % len(memory)
+            memory[number] ^= 255
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        sink = FramesSink(files.frames, files.table, 1)
+        pages = sink.pages()
+        for _ in range(30):
+            pages.make(b"head", address, len(memory) // PAGE)
+            pages.put()
+    finally:
+        ended.set()
+        changing.join()
+    os.write(files.frames, seekable.encode(files.entries()))
+    assert CompressedFile(files.frames).damaged() == []
