@@ -8,6 +8,7 @@ import click
 from pyxl.cli import options, progress, wiring
 from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import compressed, size
+from pyxl.formats.stream import libxc_v2
 from pyxl.model.compression import AUTO, compression
 from pyxl.model.engine import ENGINES
 from pyxl.model.live import DOWNTIME_MS, ROUNDS, WHY, Live
@@ -15,9 +16,6 @@ from pyxl.model.phases import After
 from pyxl.ops import pyxl_conf
 from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import Saved, SaveOrder, save
-
-#: Of a guest's page.
-PAGE_BYTES = 4096
 
 
 class _BareCompress(click.Command):
@@ -90,7 +88,7 @@ def _away(saved: Saved) -> str:
     *before, last = saved.rounds
     why = WHY.get(last.why_last, last.why_last)
     rounds = f"{len(before)} round{'s' * (len(before) > 1)} while it ran"
-    return f", {rounds}, guest away for {saved.freeze_seconds:.2f} s for {size(last.pages * PAGE_BYTES)}" + (
+    return f", {rounds}, guest away for {saved.freeze_seconds:.2f} s for {size(last.pages << libxc_v2.PAGE_SHIFT)}" + (
         f" as {why}" if why else ""
     )
 

@@ -76,7 +76,8 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
             target.write(piece)
             if report.interval is not None and time.monotonic() - shown >= report.interval:
                 shown = time.monotonic()
-                report.progress(target.sums.size, source.size)
+                done = target.sums.size
+                report.progress(done, max(source.size, done) if source.size else 0)
         config = OldConfig(header)
         identity = identity or trailer.identity(config.uuid, config.name, time.time(), os.uname().nodename, "", "")
         size = target.sums.size

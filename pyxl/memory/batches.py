@@ -7,7 +7,6 @@ import ctypes
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
-    import mmap
     from collections.abc import Iterator, Sequence
 
     from pyxl.xen.hvm import HvmDomain
@@ -41,12 +40,12 @@ class Batch:
         self.gfns = gfns
         self.pages = len(gfns) // WORD
         self.copy = 0
-        self._memory: mmap.mmap | None = None
+        self._room: memoryview | None = None
 
-    def hold(self, memory: "mmap.mmap") -> None:
-        """Keep ``memory`` for copies of the pages."""
-        self._memory = memory
-        self.copy = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    def hold(self, room: memoryview) -> None:
+        """Keep ``room`` for copies of the pages."""
+        self._room = room
+        self.copy = ctypes.addressof(ctypes.c_char.from_buffer(room))
 
 
 def numbers(gfns: bytes) -> "memoryview[int]":
@@ -109,9 +108,9 @@ def _existing(domain: "HvmDomain", gfns: list[int]) -> "Iterator[Batch]":
         yield batch
 
 
-def _mixed(numbers: "Sequence[int]", types: "memoryview[int]") -> Batch:
+def _mixed(frames: "Sequence[int]", types: "memoryview[int]") -> Batch:
     words, gfns = [], []
-    for gfn, answer in zip(numbers, types, strict=True):
+    for gfn, answer in zip(frames, types, strict=True):
         kind = answer >> _ANSWER_SHIFT & _TYPE_MASK
         if kind == _ABSENT:
             continue

@@ -4,9 +4,9 @@ A later copy of a page wins.  Imports next to nothing: the save-helper starts th
 """
 
 import ctypes
-import mmap
 import time
 
+from pyxl.checkpoint.buffers import buffer
 from pyxl.errors import XenError
 from pyxl.memory.batches import batches, batches_of, numbers
 from pyxl.memory.ordered import in_order
@@ -132,7 +132,7 @@ def _held(memory: "ForeignMemory", todo: "Iterator[Batch]") -> "list[Batch]":
     room = HELD_BYTES
     while room > 0 and (batch := next(todo, None)):
         if size := batch.pages * PAGE_SIZE:
-            batch.hold(mmap.mmap(-1, size))
+            batch.hold(buffer(size))
             address = memory.map(batch.gfns, READ)
             try:
                 ctypes.memmove(batch.copy, address, size)

@@ -15,6 +15,8 @@ from pyxl.memory.live import GREW, save_live
 from pyxl.memory.policy import MOST_ROUNDS, NO_GAIN, SHORT, Policy
 from pyxl.memory.save import NotSuspended
 from pyxl.memory.sinks import PlainSink
+from pyxl.model.live import GOES_ON, LIVE, WHY, Live
+from pyxl_save_helper import live as helper
 from tests.fakes.guest import PAGE, FakeGuest
 from tests.memory.test_engine import SEED, guest, restored
 
@@ -196,3 +198,11 @@ def test_rounds_end_when_another_would_not_make_the_freeze_shorter() -> None:
     falling = Policy(0.001, 3)
     assert [falling.why_stop(sent, 1.0, sent // 2) for sent in (4000, 2000, 1000)] == ["", "", MOST_ROUNDS]
     assert Policy(0.3, 8).why_stop(0, 0.0, 0) == SHORT
+
+
+def test_the_helper_and_who_starts_it_use_the_same_words() -> None:
+    """The helper imports nothing that imports typing, so they stand on both sides."""
+    assert {SHORT, NO_GAIN, MOST_ROUNDS, GREW} == WHY.keys()
+    assert (helper.LIVE, helper.GOES_ON) == (LIVE, GOES_ON)
+    wanted = helper.policy(Live(250, 7).words.split())
+    assert vars(wanted) == vars(Policy(0.25, 7))
