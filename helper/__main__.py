@@ -19,8 +19,8 @@ FATAL = 255  # exit status before libxc could be asked, as the stock helper's
 ERROR = 8  # log level
 #: The first word of ENGINE that asks for the memory engine.
 DIRECT = "direct"
-#: The word of ENGINE that says where the frames of a restore are.
-FRAMES = "frames="
+#: The words of ENGINE that say where the frames of a restore are: a file, or a plan and packs.
+FILES = ("frames", "plan")
 _FD_BYTES, _WORDS_BYTES = 4, 256
 #: Set by pyxl, which sees progress in the stream fd's offset and needs no messages for it.
 QUIET = "PYXL_SAVE_HELPER_QUIET"
@@ -72,23 +72,30 @@ def main() -> None:
 
 
 def open_frames() -> None:
-    """Open the frames of a restore while this process may: a path of the toolstack's becomes a descriptor of ours."""
+    """Open the files of a restore while this process may: paths of the toolstack's become descriptors of ours.
+
+    They are of one directory, as in ``frames=/proc/4711/fd/7`` and ``plan=/proc/4711/fd/7,8,9``.
+    """
     words = os.environ.get(ENGINE, "").split()
     for number, word in enumerate(words):
-        if word.startswith(FRAMES):
-            words[number] = f"{FRAMES}{os.open(word[len(FRAMES) :], os.O_RDONLY | os.O_CLOEXEC)}"
+        name, _, path = word.partition("=")
+        if name in FILES:
+            directory, _, files = path.rpartition("/")
+            fds = [os.open(f"{directory}/{file}", os.O_RDONLY | os.O_CLOEXEC) for file in files.split(",")]
+            words[number] = f"{name}={','.join(map(str, fds))}"
             os.environ[ENGINE] = " ".join(words)
 
 
 def take_stream(numbers: list[int]) -> str:
     """Wait for the stream, and return the words for the engine that come with it.
 
-    It takes the place of IO_FD; a table of frames may come as a second descriptor, and becomes RECV_FD.
+    It takes the place of IO_FD; a table of frames may come as a second descriptor, and becomes RECV_FD; the state of a
+    sink of packs as a third, which gets a word.
 
     Ends the process where the toolstack has come to want no stream.
     """
     toolstack = _socket.socket(fileno=0)
-    words, passed, _, _ = toolstack.recvmsg(_WORDS_BYTES, _socket.CMSG_SPACE(2 * _FD_BYTES))
+    words, passed, _, _ = toolstack.recvmsg(_WORDS_BYTES, _socket.CMSG_SPACE(3 * _FD_BYTES))
     toolstack.detach()
     if not passed:
         sys.exit(callbacks.TOOLSTACK_GONE)
@@ -96,8 +103,8 @@ def take_stream(numbers: list[int]) -> str:
     fd, *others = (int.from_bytes(data[at : at + _FD_BYTES], sys.byteorder) for at in range(0, len(data), _FD_BYTES))
     os.dup2(fd, numbers[0])
     os.close(fd)
-    numbers[1:2] = others or numbers[1:2]
-    return words.decode().strip()
+    numbers[1:2] = others[:1] or numbers[1:2]
+    return words.decode().strip() + "".join(f" state={state}" for state in others[1:])
 
 
 def save(

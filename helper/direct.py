@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from pyxl.memory.sinks import Sink
 
+#: The word that names the descriptor with the state of a sink of packs.
+STATE = "state"
 _ERROR = 8  # log level
 _MOST_THREADS = 4
 
@@ -41,15 +43,24 @@ def save(handle: int, toolstack: Toolstack, io_fd: int, table: int, domid: int, 
     def sink() -> "Sink":
         if "level" not in named:
             return PlainSink(io_fd, "sparse" in words)
+        if STATE in named:
+            from pyxl.memory.packs_out import PackSink
+
+            return PackSink(io_fd, table, int(named["level"]) or None, int(named[STATE]))
         from pyxl.memory.frames_out import FramesSink
 
         return FramesSink(io_fd, table, int(named["level"]) or None)
 
     def work() -> None:
+        target = sink()
+        stream(target)
+        target.end()
+
+    def stream(target: "Sink") -> None:
         if "live" not in words:
             if toolstack.send("suspend") != 1:
                 raise NotSuspended
-            save_memory(domain, memory, sink(), version, _threads(named))
+            save_memory(domain, memory, target, version, _threads(named))
             return
         from pyxl.memory.live import save_live
         from pyxl.xen.dirty import DirtyLog
@@ -58,7 +69,7 @@ def save(handle: int, toolstack: Toolstack, io_fd: int, table: int, domid: int, 
         log = DirtyLog(handle, domid, domain.last_gfn() + 1)
         policy, goes_on = live.policy(words), live.GOES_ON in words
         with live.Guest(toolstack, domid) as guest:
-            save_live(domain, memory, log, sink(), version, _threads(named), policy, guest, goes_on=goes_on)
+            save_live(domain, memory, log, target, version, _threads(named), policy, guest, goes_on=goes_on)
 
     return _reported(toolstack, work)
 
@@ -85,6 +96,11 @@ def restore(
             from pyxl.memory.frames_in import FramesSource
 
             source = FramesSource(io_fd, int(named["frames"]))
+        elif "plan" in named:
+            from pyxl.memory.packs_in import PacksSource
+
+            plan, *packs = (int(fd) for fd in named["plan"].split(","))
+            source = PacksSource(io_fd, plan, packs)
         Restore(domain, memory, source, *rings, static_data_done).run(_threads(named))
 
     result = _reported(toolstack, work)

@@ -24,6 +24,7 @@ MAX_FRAMES = 1 << 22
 #: A frame's magic, descriptor, and the longest that follows them in its header.
 HEAD_SIZE = 18
 _WITH_SUM = 4
+_MISFIT = "the seek table is damaged: its frames do not fit the file"
 #: Sizes of the fields of a frame header, by their code in the descriptor.
 _DICTIONARY_SIZES = (0, 1, 2, 4)
 _CONTENT_SIZES = (0, 2, 4, 8)
@@ -81,6 +82,14 @@ def parse(read: Callable[[int, int], bytes], size: int) -> Frames:
     :raise UnsupportedStream: the table is missing, or has checksums of its own.
     :raise BadRecord: it is damaged, or a frame holds more than pyxl takes.
     """
+    stored, content = columns(read, size)
+    if not all(content) or max(content, default=0) > MAX_CONTENT:
+        raise BadRecord(_MISFIT, sum(stored))
+    return Frames(stored, content)
+
+
+def columns(read: Callable[[int, int], bytes], size: int) -> tuple["array[int]", "array[int]"]:
+    """Return how many bytes each frame takes, and how many it holds; otherwise as ``parse``."""
     foot = size - FOOT.size
     if foot < TABLE.size or FOOT.unpack(read(foot, FOOT.size))[2] != FOOT_MAGIC:
         raise _without_table(read(0, min(HEAD_SIZE, size)), size)
@@ -92,9 +101,9 @@ def parse(read: Callable[[int, int], bytes], size: int) -> Frames:
         raise BadRecord(f"the seek table of {count} frames is damaged", foot)
     numbers = array("I", read(at + TABLE.size, count * ENTRY.size))
     stored, content = numbers[::2], numbers[1::2]
-    if sum(stored) != at or not all(content) or max(content, default=0) > MAX_CONTENT:
-        raise BadRecord("the seek table is damaged: its frames do not fit the file", at)
-    return Frames(stored, content)
+    if sum(stored) != at:
+        raise BadRecord(_MISFIT, at)
+    return stored, content
 
 
 def has_sum(head: bytes) -> bool:

@@ -47,8 +47,15 @@ class FramesSink:
         began = time.monotonic()
         write_all(self._fd, frame)
         has_synced = self._writeback.wrote(len(frame))
-        os.write(self._table, ENTRY.pack(len(frame), content))
+        self.tell(len(frame), content)
         self.pace.stored(content, time.monotonic() - began, has_synced)
+
+    def tell(self, stored: int, content: int) -> None:
+        """Add an entry to the table."""
+        os.write(self._table, ENTRY.pack(stored, content))
+
+    def end(self) -> None:
+        """Do nothing: all is written."""
 
 
 class FramesPages:

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
             """
 
         def pages(self) -> Pages:
-            """Return what one thread appends pages with."""
+            """Return what one thread appends pages with; a page may come again once all that were put before are."""
+
+        def end(self) -> None:
+            """Write what is still to be written."""
 
 
 class PlainSink:
@@ -55,6 +58,9 @@ class PlainSink:
 
     def pages(self) -> "PlainPages":
         return PlainPages(self)
+
+    def end(self) -> None:
+        """Do nothing: all is written."""
 
 
 class PlainPages:

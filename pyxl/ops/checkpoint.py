@@ -19,14 +19,18 @@ from pyxl.formats.stream import cpu_policy, xl_header
 from pyxl.formats.stream.cpu_policy import CpuPolicy
 from pyxl.model.phases import Phase
 from pyxl.ops import programs
+from pyxl.repository.reference import reference
 
 if TYPE_CHECKING:
     from pyxl.checkpoint.converted import ConvertedStream
     from pyxl.checkpoint.decompressed import DecompressedFile
+    from pyxl.repository.reference import Reference
+    from pyxl.repository.restored import Unpacked
 
-    Stream = CheckedFile | CheckedPipe | DecompressedFile | ConvertedStream
+    Stream = CheckedFile | CheckedPipe | DecompressedFile | ConvertedStream | Unpacked
 
 STDIN = 0
+NO_LEGACY = "only a legacy checkpoint's device state can be skipped, and this is none"
 #: Seconds that a named pipe may have nothing to read; standard input may wait for as long as its other end does.
 WRITER_SECONDS = 60.0
 
@@ -49,41 +53,78 @@ class Checkpoint(NamedTuple):
 
 @contextmanager
 def open_checkpoint(path: Path, *, skip_device_state: bool = False) -> Iterator[Checkpoint]:
-    """Open a checkpoint (`-` is standard input) and check it as far as is possible before anything is built.
+    """Open a checkpoint (`-` is standard input, REPO@N one of a repository) and check it as far as is possible.
 
-    Checks a file's framing to its end, its trailer, and the sums of the blocks with the config; a pipe's header alone.
-    ``skip_device_state`` is for a legacy one alone: its devices start as after power-on.
+    Checks a file's framing to its end, its trailer, and the sums of the blocks with the config; a pipe's header alone;
+    of a repository's the manifest, and that its packs are there.  ``skip_device_state`` is for a legacy one alone: its
+    devices start as after power-on.
 
     :raise PyxlError: there is no such file, or it is no checkpoint, or not a whole one.
     """
     with ExitStack() as opened:
         with Undo(f"restore {path}") as undo:
             undo.enter(Phase.OPEN)
-            # Without O_NONBLOCK a pipe without a writer would block, whatever the signal.
-            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.dup(STDIN) if str(path) == "-" else os.open(path, flags)
-            opened.callback(os.close, fd)
-            status = os.fstat(fd)
-            if stat.S_ISFIFO(status.st_mode) and str(path) != "-":
-                _wait_for_writer(fd, path)
-            undo.enter(Phase.CHECK_FILE)
-            others = stat.S_IWGRP | stat.S_IWOTH
-            is_own = stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
-            source = Source(fd)
-            header = xl_header.parse(source.take)
-            policy = None
-            stream: Stream
-            if not header.is_v2:
-                header, stream = _converted(source, header, skip_device_state)
+            named = None if str(path) == "-" else reference(path)
+            if named is None:
+                checkpoint = _of_file(path, skip_device_state, opened, undo)
             elif skip_device_state:
-                raise UsageError("only a legacy checkpoint's device state can be skipped, and this is none")
+                raise UsageError(NO_LEGACY)
             else:
-                stream = checked(source, header)
-                if source.seekable:
-                    source.offset = header.size
-                    policy = cpu_policy.of_stream(source.take, header.size)
-            opened.callback(stream.close)
-        yield Checkpoint(path, is_own, header, stream, policy, source if source.seekable and header.is_v2 else None)
+                checkpoint = _of_repository(named, opened, undo)
+        yield checkpoint
+
+
+def _of_file(path: Path, skip_device_state: bool, opened: ExitStack, undo: Undo) -> Checkpoint:
+    # Without O_NONBLOCK a pipe without a writer would block, whatever the signal.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.dup(STDIN) if str(path) == "-" else os.open(path, flags)
+    opened.callback(os.close, fd)
+    status = os.fstat(fd)
+    if stat.S_ISFIFO(status.st_mode) and str(path) != "-":
+        _wait_for_writer(fd, path)
+    undo.enter(Phase.CHECK_FILE)
+    source = Source(fd)
+    header = xl_header.parse(source.take)
+    policy = None
+    stream: Stream
+    if not header.is_v2:
+        header, stream = _converted(source, header, skip_device_state)
+    elif skip_device_state:
+        raise UsageError(NO_LEGACY)
+    else:
+        stream = checked(source, header)
+        if source.seekable:
+            source.offset = header.size
+            policy = cpu_policy.of_stream(source.take, header.size)
+    opened.callback(stream.close)
+    can_be_read_again = source.seekable and header.is_v2
+    return Checkpoint(path, _is_own(status), header, stream, policy, source if can_be_read_again else None)
+
+
+def _of_repository(named: "Reference", opened: ExitStack, undo: Undo) -> Checkpoint:
+    """Open a checkpoint of a repository, of which nothing is removed until it is closed."""
+    from pyxl.repository.repository import Repository
+    from pyxl.repository.restored import Unpacked
+    from pyxl.repository.view import View
+
+    repository = Repository(named.path)
+    opened.enter_context(repository.locks.shared())
+    number = repository.resolve(named.which)
+    undo.enter(Phase.CHECK_FILE)
+    view = View(repository, number)
+    opened.callback(view.close)
+    header = xl_header.parse(view.take)
+    stream = Unpacked(view, header)
+    opened.callback(stream.close)
+    view.offset = header.size
+    policy = cpu_policy.of_stream(view.take, header.size)
+    is_own = _is_own(repository.manifest_path(number).stat())
+    return Checkpoint(Path(f"{named.path}@{number}"), is_own, header, stream, policy, view)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
 
 
 def _wait_for_writer(fd: int, path: Path) -> None:

@@ -27,6 +27,7 @@ from pyxl.ops.settle import hold
 if TYPE_CHECKING:
     from pyxl.checkpoint.stand_in import StandIn
     from pyxl.ops.checkpoint import Stream
+    from pyxl.repository.restored import PackedStandIn
 
 
 def _fit_memory(config: GuestConfig, source: Source | None, report: Report) -> None:
@@ -53,16 +54,14 @@ class Restored(NamedTuple):
     seconds: float
 
 
-def _moved_by(engine: str, xen: Hypervisor, checkpoint: Checkpoint) -> "tuple[Stream | StandIn, str]":
+def _moved_by(engine: str, xen: Hypervisor, checkpoint: Checkpoint) -> "tuple[Stream | StandIn | PackedStandIn, str]":
     """Return the stream as the engine that moves its memory wants it, and that engine with its words."""
     stream, source = checkpoint.stream, checkpoint.source
     is_hvm = checkpoint.policy is not None and checkpoint.policy[0]
     engine = proven(engine, xen.release(), is_hvm) if source else LIBXC
-    if not engine or not source or source.compressed is None:
+    if not engine or not hasattr(stream, "stand_in"):
         return stream, engine
-    from pyxl.checkpoint.decompressed import DecompressedFile  # few checkpoints are compressed
-
-    stand_in = stream.stand_in() if isinstance(stream, DecompressedFile) else None
+    stand_in = stream.stand_in()
     return (stand_in, f"{engine} {stand_in.words}") if stand_in else (stream, LIBXC)
 
 

@@ -45,24 +45,27 @@ from pyxl.xen import toolstacks
 if TYPE_CHECKING:
     from pyxl.checkpoint.compressing import Compressing
     from pyxl.checkpoint.framed import Framed
+    from pyxl.repository.new_checkpoint import NewCheckpoint, Slot
 
-    Stream = SummedFile | SummedPipe | Compressing | Framed
+    File = NewFile | NewCheckpoint
+    Stream = SummedFile | SummedPipe | Compressing | Framed | NewCheckpoint
 
 #: Seconds between two looks at the save-helper's progress, where nobody wants to see it.
 LOOK_SECONDS = 1.0
+NEEDS_ENGINE = "only pyxl's own engine writes to a repository, and it was not proven for this guest on this Xen"
 
 
 class SaveOrder(NamedTuple):
     """What to save and how.
 
-    ``target`` is a path, or a descriptor such as standard output; ``config`` replaces the domain's own config in the
-    file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks for room and vNUMA;
-    ``engine`` moves the memory; without a ``compression`` the file is xl's; ``live`` copies most of the memory before
-    the guest is suspended.
+    ``target`` is a path, a descriptor such as standard output, or a slot of a repository; ``config`` replaces the
+    domain's own config in the file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks
+    for room and vNUMA; ``engine`` moves the memory; without a ``compression`` the file is xl's; ``live`` copies most of
+    the memory before the guest is suspended.
     """
 
     domain: DomainInfo
-    target: Path | int
+    target: "Path | int | Slot"
     after: After = After.DESTROY
     config: GuestConfig | None = None
     keep_domid: bool = False
@@ -73,8 +76,10 @@ class SaveOrder(NamedTuple):
 
     @property
     def path(self) -> Path | None:
-        """The target's absolute path without links; None for a descriptor."""
-        return None if isinstance(self.target, int) else self.target.resolve()
+        """The absolute path, without links, of the file that is written; None for a descriptor."""
+        if isinstance(self.target, int):
+            return None
+        return self.target.resolve() if isinstance(self.target, Path) else self.target.path
 
     def __str__(self) -> str:
         return "standard output" if isinstance(self.target, int) else str(self.target)
@@ -125,7 +130,7 @@ def save(
                 compressed=order.compression is not None,
             ):  # fmt: skip
                 report.remark(remark)
-        if order.compression is not None:
+        if order.compression is not None and isinstance(order.target, Path | int):
             has_an_end(order.target)
         for remark in can_be_saved(xen, store, domain):
             report.log(remark)
@@ -143,8 +148,7 @@ def save(
         if order.path is not None:
             _check_alone(order.path, domain.uuid)
         with held():
-            file = NewFile(order.target)
-            stream = _stream(file, order.compression, engine)
+            file, stream = _opened(order, engine)
             undo.by(Owed.FILE, lambda: _discard(file, undo.phase, stream))
             helper.stream_to(*stream.fds, engine=_words(engine, stream, order))
 
@@ -175,6 +179,8 @@ def save(
         undo.enter(Phase.COMMIT)
         report.step("waiting for the disk")
         report.progress(size, size)
+        if file is stream:
+            stream.took(time.monotonic() - started, guest.goes_on_at and guest.goes_on_at - guest.asked_at)
         syncing = Worker(file.sync)
         syncing.start()
         syncing.result()
@@ -301,17 +307,25 @@ def _answers(
     return {"switch_qemu_logdirty": switch_qemu_logdirty, "suspend": suspend, "postcopy": postcopy}
 
 
-def _stream(file: NewFile, compression: Compression | None, engine: str) -> "Stream":
-    """Return ``file`` for writing; it must stay open until the result is closed."""
-    if compression is None:
-        return summed(file)
+def _opened(order: SaveOrder, engine: str) -> "tuple[File, Stream]":
+    """Open the target, and return it with what writes to it, which is to be closed first."""
+    if not isinstance(order.target, Path | int):
+        from pyxl.repository.new_checkpoint import NewCheckpoint
+
+        if not engine:
+            raise PyxlError(NEEDS_ENGINE, "`pyxl save --live -c` makes a file, and `pyxl import` takes it.")
+        new = NewCheckpoint(order.target, order.domain.uuid, order.compression or Compression(None))
+        return new, new
+    file = NewFile(order.target)
+    if order.compression is None:
+        return file, summed(file)
     if engine:
         from pyxl.checkpoint.framed import Framed
 
-        return Framed(file, compression)
+        return file, Framed(file, order.compression)
     from pyxl.checkpoint.compressing import Compressing
 
-    return Compressing(file, compression)
+    return file, Compressing(file, order.compression)
 
 
 def _look(stream: "Stream", report: Report, total: int) -> int:
@@ -327,7 +341,7 @@ def _look(stream: "Stream", report: Report, total: int) -> int:
     return done
 
 
-def _discard(file: NewFile, phase: Phase, stream: "Stream") -> str | None:
+def _discard(file: "File", phase: Phase, stream: "Stream") -> str | None:
     """Close a file that does not become a checkpoint, and say so; say nothing if it has its name already."""
     has_name = file.committed
     stream.close()

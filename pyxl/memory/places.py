@@ -1,0 +1,45 @@
+"""Where a page of a guest lies: nowhere, or in a slot of a frame of a pack; as a number of 8 bytes.
+
+Packs are counted from 1, frames and slots from 0.  Imports nothing: the save-helper starts through here.
+"""
+
+import struct
+
+#: The guest has no such page; it is zero; it is broken, and has no content.
+ABSENT, ZERO, BROKEN = 0, 1, 2
+_PACK_SHIFT, _FRAME_SHIFT = 40, 12
+#: Pages of a frame, at most.
+SLOTS = 256
+#: Frames of the guest that are looked at together: a batch of the engine's.
+CHUNK = 1024
+#: gfn, pages, place: the pages from gfn on, which lie in as many slots from place on.
+RUN = struct.Struct("<QQQ")
+#: Of the state that a sink of packs begins with: its pack's number, chunks that follow, secret.
+SECRET_BYTES = 192
+STATE = struct.Struct(f"<QQ{SECRET_BYTES}s")
+#: Of the state that it ends with: bytes before the pages, bytes behind them, chunks that follow these.
+RESULT = struct.Struct("<QQQ")
+#: Of a chunk, in front of its hashes and its places: its first gfn, in chunks.
+NUMBER = struct.Struct("<Q")
+#: Bytes of the hashes of a chunk, or of its places.
+COLUMN = 8 * CHUNK
+
+
+def place(pack: int, frame: int, slot: int = 0) -> int:
+    """Return the place of a page."""
+    return pack << _PACK_SHIFT | frame << _FRAME_SHIFT | slot
+
+
+def pack_of(number: int) -> int:
+    """Return the pack of a place, 0 where it is in none."""
+    return number >> _PACK_SHIFT
+
+
+def frame_of(number: int) -> int:
+    """Return the frame of a place in its pack."""
+    return (number >> _FRAME_SHIFT) & ((1 << (_PACK_SHIFT - _FRAME_SHIFT)) - 1)
+
+
+def slot_of(number: int) -> int:
+    """Return the slot of a place in its frame."""
+    return number & ((1 << _FRAME_SHIFT) - 1)
