@@ -14,7 +14,8 @@ from pyxl.errors import PyxlError
 COMMANDS = {
     "create": ("create", "Build a domain from an xl.cfg file and start it."),
     "save": ("save", "Save a domain's state to a checkpoint file."),
-    "restore": ("restore", "Restore a domain from a checkpoint file."),
+    "restore": ("restore", "Restore a domain from a checkpoint."),
+    "checkpoint": ("checkpoint", "Add a checkpoint of a running domain to a repository."),
     "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
     "verify": ("verify", "Check checkpoint files to their last bit."),
     "inspect": ("inspect", "Show what is in a checkpoint."),

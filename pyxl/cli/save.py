@@ -6,16 +6,16 @@ from pathlib import Path
 import click
 
 from pyxl.cli import options, progress, wiring
+from pyxl.cli.saved import away, document
 from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import compressed, size
-from pyxl.formats.stream import libxc_v2
 from pyxl.model.compression import AUTO, compression
 from pyxl.model.engine import ENGINES
-from pyxl.model.live import DOWNTIME_MS, ROUNDS, WHY, Live
+from pyxl.model.live import DOWNTIME_MS, ROUNDS, Live
 from pyxl.model.phases import After
 from pyxl.ops import pyxl_conf
 from pyxl.ops.lookup import find_guest, name_of
-from pyxl.ops.save import Saved, SaveOrder, save
+from pyxl.ops.save import SaveOrder, save
 
 
 class _BareCompress(click.Command):
@@ -31,13 +31,11 @@ class _BareCompress(click.Command):
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
 @click.option("--live", is_flag=True, help="Copy most of the memory while the domain runs.")
-@click.option("--max-downtime", "downtime", type=click.IntRange(1, 60_000), metavar="MS",
-              help=f"Of --live: suspend it once what is left takes no longer; {DOWNTIME_MS}.")  # fmt: skip
-@click.option("--max-rounds", "rounds", type=click.IntRange(1, 1000), metavar="N",
-              help=f"Of --live: suspend it after so many rounds at the latest; {ROUNDS}.")  # fmt: skip
+@options.max_downtime
+@options.max_rounds
 @options.engine
 @click.option("--compress", metavar="[=LEVEL|auto|off]", help="Write zstd frames; auto keeps pace with the disk.")
-@click.option("--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.")
+@options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @progress.option
 @click.argument("domain")
@@ -75,30 +73,8 @@ def save_command(
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
     what = size(saved.size) + compressed(saved.size, saved.stored)
     said = f'saved {found.domid} "{saved.name}" to {order}: {what} in {saved.seconds:.1f} s'
-    said += _away(saved)
+    said += away(saved)
     log(said)
-    said = json.dumps(_document(found.domid, saved, order)) if as_json else f"{said}; {after.value}"
+    told = {**document(found.domid, saved), "file": str(order), "after": after.value}
+    said = json.dumps(told) if as_json else f"{said}; {after.value}"
     click.echo(said, err=order.target == STDOUT)
-
-
-def _away(saved: Saved) -> str:
-    """Return for how long the guest was away, and what was left for that time of a live save."""
-    if not saved.rounds:
-        return f", guest away for {saved.freeze_seconds:.1f} s"
-    *before, last = saved.rounds
-    why = WHY.get(last.why_last, last.why_last)
-    rounds = f"{len(before)} round{'s' * (len(before) > 1)} while it ran"
-    return f", {rounds}, guest away for {saved.freeze_seconds:.2f} s for {size(last.pages << libxc_v2.PAGE_SHIFT)}" + (
-        f" as {why}" if why else ""
-    )
-
-
-def _document(domid: int, saved: Saved, order: SaveOrder) -> dict[str, object]:
-    """Return what `--json` prints (pyxl/cli/README.md)."""
-    return {
-        "domid": domid, "name": saved.name, "file": str(order), "after": order.after.value,
-        "size": saved.size, "stored": saved.stored or saved.size,
-        "seconds": round(saved.seconds, 3), "freeze_seconds": round(saved.freeze_seconds, 3),
-        "rounds": [{"pages": each.pages, "seconds": round(each.seconds, 3)} for each in saved.rounds],
-        "why_last": saved.rounds[-1].why_last if saved.rounds else "",
-    }  # fmt: skip

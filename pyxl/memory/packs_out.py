@@ -27,7 +27,8 @@ _BROKEN_TYPE = 0xD
 #: Fewer changed pages of a batch than these wait for those of the next ones, to be compressed together.
 _ALONE = SLOTS // 4
 _ZEROS = ZERO.to_bytes(WORD, "little") * CHUNK
-_NO_HASHES = bytes(COLUMN)
+#: Pages whose hashes are compared one by one.
+_FEW = 8
 
 
 class _Chunk:
@@ -69,6 +70,7 @@ class PackSink:
         data = os.pread(state, os.fstat(state).st_size, 0)
         self._pack, _, secret = places.STATE.unpack_from(data)
         self.hash = PageHash(secret)
+        self.zero_hashes = self.hash.zero.to_bytes(WORD, "little") * CHUNK
         self._known: dict[int, bytes] = {}
         for at in range(places.STATE.size, len(data), places.NUMBER.size + 2 * COLUMN):
             (number,) = places.NUMBER.unpack_from(data, at)
@@ -208,37 +210,42 @@ class PackPages:
             slot = first + at
             hashes = self._sink.hash.of(copy, pages)
             chunk.hashes[slot : slot + pages] = memoryview(hashes).cast("Q")
-            part = slice(WORD * slot, WORD * (slot + pages))
-            if hashes == known[part]:
-                chunk.places[slot : slot + pages] = memoryview(known)[COLUMN:][part].cast("Q")
-            elif any(known[part]) or self._sink.hash.zero in chunk.hashes[slot : slot + pages]:
-                self._take(chunk, known, slot, pages)
-            else:  # the guest's first checkpoint
-                self._add(chunk, slot, pages)
+            self._take(chunk, known, slot, pages, copy)
 
     def _are_zero(self, chunk: _Chunk, first: int, count: int) -> None:
         chunk.places[first : first + count] = memoryview(_ZEROS)[: WORD * count].cast("Q")
-        chunk.hashes[first : first + count] = memoryview(_NO_HASHES)[: WORD * count].cast("Q")
+        chunk.hashes[first : first + count] = memoryview(self._sink.zero_hashes)[: WORD * count].cast("Q")
 
-    def _take(self, chunk: _Chunk, known: bytes, first: int, count: int) -> None:
-        """Keep the copies of those of ``count`` pages that have changed, one behind the other."""
+    def _take(self, chunk: _Chunk, known: bytes, first: int, count: int, at: int) -> None:
+        """Keep those of ``count`` copies from ``at`` on that have changed, one behind the other."""
+        part = slice(WORD * first, WORD * (first + count))
+        if memoryview(chunk.bytes)[part] == known[part]:
+            chunk.places[first : first + count] = memoryview(known)[COLUMN:][part].cast("Q")
+        elif not any(known[part]) and self._sink.hash.zero not in chunk.hashes[first : first + count]:
+            self._keep(chunk, first, count, at)  # the guest's first checkpoint
+        elif count > _FEW:
+            half = count // 2
+            self._take(chunk, known, first, half, at)
+            self._take(chunk, known, first + half, count - half, at + half * PAGE_SIZE)
+        else:
+            self._take_each(chunk, known, first, count, at)
+
+    def _take_each(self, chunk: _Chunk, known: bytes, first: int, count: int, at: int) -> None:
         before, old = memoryview(known)[:COLUMN].cast("Q"), memoryview(known)[COLUMN:].cast("Q")
         zero = self._sink.hash.zero
-        at = self._at + self._copied * PAGE_SIZE  # of the copy that is looked at
         for slot in range(first, first + count):
             now = chunk.hashes[slot]
-            if now == zero:
-                chunk.hashes[slot] = 0
-            elif now == before[slot] and old[slot] != ABSENT:
+            if now == before[slot] and old[slot] != ABSENT:
                 chunk.places[slot] = old[slot]
-            else:
-                to = self._at + self._copied * PAGE_SIZE
-                if to != at:
-                    ctypes.memmove(to, at, PAGE_SIZE)
-                self._add(chunk, slot, 1)
+            elif now != zero:
+                self._keep(chunk, slot, 1, at)
             at += PAGE_SIZE
 
-    def _add(self, chunk: _Chunk, first: int, count: int) -> None:
+    def _keep(self, chunk: _Chunk, first: int, count: int, at: int) -> None:
+        """Keep copies, which are to lie behind those that are kept already."""
+        to = self._at + self._copied * PAGE_SIZE
+        if to != at:
+            ctypes.memmove(to, at, count * PAGE_SIZE)
         while count:
             slots = self._slots[-1]
             part = min(count, SLOTS - self._copied % SLOTS)

@@ -19,6 +19,7 @@ from pyxl.formats.stream import trailer
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.formats.stream.trailer import Identity, Trailer
 from pyxl.memory import places
+from pyxl.memory.page_hash import PageHash
 from pyxl.memory.places import ABSENT, BROKEN, CHUNK, COLUMN, RUN, ZERO
 from pyxl.model.compression import Compression
 from pyxl.repository import manifest, pack
@@ -174,7 +175,7 @@ class NewCheckpoint:
             view = View(self._repository, self._before)
             try:
                 packs = view.manifest.packs
-                chunks = _known(view)
+                chunks = _known(view, PageHash(self._repository.secret).zero)
             finally:
                 view.close()
         write_all(self._state, places.STATE.pack(len(packs) + 1, len(chunks), self._repository.secret))
@@ -194,8 +195,8 @@ class NewCheckpoint:
         )  # fmt: skip
 
 
-def _known(view: View) -> dict[int, bytearray]:
-    """Return hashes and places of each chunk of a guest, as its checkpoint has them."""
+def _known(view: View, zero: int) -> dict[int, bytearray]:
+    """Return hashes and places of each chunk of a guest, as its checkpoint has them; ``zero`` is a zero page's hash."""
     hashes = [each.hashes() for each in view.packs]
     chunks: dict[int, bytearray] = {}
     for gfn, count, place in RUN.iter_unpack(view.manifest.runs):
@@ -204,6 +205,7 @@ def _known(view: View) -> dict[int, bytearray]:
         both = memoryview(columns).cast("Q")
         if place in (ZERO, BROKEN):
             both[CHUNK + first : CHUNK + first + count] = array("Q", [place]) * count
+            both[first : first + count] = array("Q", [zero if place == ZERO else 0]) * count
             continue
         both[CHUNK + first : CHUNK + first + count] = array("Q", range(place, place + count))
         of_pack = hashes[places.pack_of(place) - 1]
