@@ -45,13 +45,16 @@ def _round(verbose: bool, options: Sequence[str], domain: str | None, path: str)
 
 
 def _guests(verbose: bool) -> list[tuple[str, str]]:
-    """Return (domid, name) of each guest that can have checkpoints."""
+    """Return (domid, name) of each guest that can have checkpoints; one that is paused does not change."""
     from pyxl.cli import wiring
     from pyxl.ops.lookup import name_of
 
     with wiring.on_host("checkpoint", verbose) as host:
         guests = [each for each in host.xen.domains() if each.domid and each.hvm and not each.dying]
-        return [(str(each.domid), name_of(host.store, each.domid)) for each in guests]
+        for each in guests:
+            if each.paused:
+                tell(f'pyxl: domain {each.domid} "{name_of(host.store, each.domid)}" is paused: no checkpoint of it')
+        return [(str(each.domid), name_of(host.store, each.domid)) for each in guests if not each.paused]
 
 
 def _one(verbose: bool, options: Sequence[str], domain: str, path: str) -> int:

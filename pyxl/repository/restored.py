@@ -19,12 +19,15 @@ class Unpacked(CheckedPipe):
 
     def __init__(self, view: View, header: XlHeader) -> None:
         walk.end_of_stream(view.take, view.skip, header.size)
-        view.offset = header.size
         super().__init__(view, header)
         self.size = view.size
         self._view = view
         self._start = header.size
         self._stand_in: PackedStandIn | None = None
+
+    def start(self) -> None:
+        self._view.offset = self._start  # others have looked at the view since
+        super().start()
 
     def stand_in(self) -> "PackedStandIn":
         """Return what takes its place where the save-helper opens the packs."""

@@ -7,6 +7,7 @@ from pyxl.checkpoint.frame_cache import FrameCache
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.errors import BadRecord, StreamError
+from pyxl.formats.stream import trailer
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.memory import places
 from pyxl.memory.places import BROKEN, ZERO
@@ -30,7 +31,7 @@ class View(Source):
     def __init__(self, repository: Repository, number: int) -> None:
         # Not Source's own: there is no file that has it all.
         self.fd = -1
-        self.sums = RunningSums()
+        self.sums = RunningSums(*trailer.HASHES)
         self.is_device, self.seekable = False, True
         self.compressed = None
         self.offset = 0
