@@ -75,6 +75,11 @@ class SaveOrder(NamedTuple):
     live: Live | None = None
 
     @property
+    def verb(self) -> str:
+        """What it is, in the words of the command line."""
+        return "save" if isinstance(self.target, Path | int) else "checkpoint"
+
+    @property
     def path(self) -> Path | None:
         """The absolute path, without links, of the file that is written; None for a descriptor."""
         if isinstance(self.target, int):
@@ -113,8 +118,8 @@ def save(
     started = time.monotonic()
     domid = order.domain.domid
     name = name_of(store, domid)
-    with Undo(f'save {domid} "{name}"') as undo:
-        undo.keep(hold(xen, store, open_dm, "save", order.domain.uuid, name, report.remark))
+    with Undo(f'{order.verb} {domid} "{name}"') as undo:
+        undo.keep(hold(xen, store, open_dm, order.verb, order.domain.uuid, name, report.remark))
         undo.note(domid=domid, after=order.after.name)
         domain = _still_there(xen, order.domain)
         with held():

@@ -111,7 +111,8 @@ class Faults:
         self._ask({})
 
     def _inject(self, fault: Fault, tool: str) -> dict[str, Any]:
-        may_be = ["running"] if "-c" in fault.operation.split() else ["gone", "running"]
+        goes_on = "-c" in fault.operation.split() or fault.operation.startswith("checkpoint")
+        may_be = ["running"] if goes_on else ["gone", "running"]
         if fault.operation == "save -p":
             may_be = ["running", "paused"]
         spec = {
@@ -134,7 +135,7 @@ class Faults:
             yield f"it failed: status {seen['status']}"
         if tool == "pyxl" and "Traceback" in seen["said"]:
             yield "a traceback"
-        if fault.operation.startswith("save"):
+        if fault.is_save:
             if file == "none":
                 yield "the old file is gone"
             if guest == "gone" and file != "new" and not fault.guest_ends:

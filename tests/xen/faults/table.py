@@ -35,13 +35,18 @@ class Fault:
     @property
     def needs_recover(self) -> bool:
         """Tell whether only `pyxl recover` can do what is owed: no monitor knows of it, or the disk had failed."""
-        killed_alone = self.killed and not (self.operation.startswith("save") and self.monitor)
+        killed_alone = self.killed and not (self.is_save and self.monitor)
         return killed_alone or self.what in ("disk fails", "disk becomes read-only")
 
     @property
     def is_xl_s(self) -> bool:
         """Tell whether stock xl has such an operation."""
-        return "--live" not in self.operation
+        return "--live" not in self.operation and not self.operation.startswith("checkpoint")
+
+    @property
+    def is_save(self) -> bool:
+        """Tell whether the guest runs when the operation begins."""
+        return self.operation.startswith(("save", "checkpoint"))
 
     @property
     def guest_ends(self) -> bool:
@@ -51,7 +56,7 @@ class Fault:
     @property
     def deaf(self) -> bool:
         """Tell whether the guest loses its device model: it runs on, but without a console to show it."""
-        return self.what == "qemu killed" and self.operation.startswith("save")
+        return self.what == "qemu killed" and self.is_save
 
     @property
     def harmless(self) -> bool:
@@ -108,6 +113,19 @@ FAULTS: tuple[Fault, ...] = (
     *_rows("restore", ("50 %",), "Ctrl-C", "SIGTERM"),
     *_rows("restore", ("BUILD + 15 ms", "BUILD + 30 ms"), "Ctrl-C"),
     *_rows("create", CREATE, "Ctrl-C", "SIGKILL"),
+    # Checkpoints of a guest that runs on, in a repository.
+    *_rows("checkpoint", ("OPEN_FILE", "COMMIT", *LIVE), "Ctrl-C", "SIGKILL"),
+    *_rows("checkpoint", ("SETTLE",), "SIGKILL"),
+    *_rows("checkpoint", ("random",), "SIGTERM", "SIGKILL"),
+    Fault("checkpoint", "MEMORY", "SIGKILL", monitor=False),
+    Fault("checkpoint", "COMMIT", "SIGKILL", monitor=False),
+    *_rows("checkpoint --full", ("PRECOPY",), "helper killed", "disk full", "disk fails", "helper stopped, then Ctrl-C"),
+    *_rows("checkpoint --full", ("COMMIT",), "disk fails", "disk becomes read-only", "disk full"),
+    *_rows("checkpoint", ("SUSPEND",), "qemu stopped", "xenstored stopped for 15 s"),
+    *_rows("checkpoint", ("MEMORY",), "qemu killed"),
+    *_rows("checkpoint", ("start",), "directory not writable", "few descriptors", "stderr full"),
+    *_rows("checkpoint", ("OPEN_FILE",), "guest does not acknowledge", "guest crashes instead of suspending",
+           "guest panics"),
     # Processes that are killed, told to end, or stopped.
     *_rows("save", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
     *_rows("restore", ("50 %",), "helper killed", "helper stopped, then Ctrl-C"),
@@ -145,6 +163,9 @@ SLICE = (
     "save --live -c | PRECOPY | SIGKILL, no monitor",
     "save --live -c | MEMORY | Ctrl-C",
     "save | COMMIT | SIGKILL, no monitor",
+    "checkpoint | MEMORY | SIGKILL, no monitor",
+    "checkpoint | COMMIT | SIGKILL",
+    "checkpoint --full | PRECOPY | disk full",
     "restore | BUILD | SIGKILL",
     "restore | BUILD + 30 ms | Ctrl-C",
     "restore | 50 % | Ctrl-C",

@@ -34,7 +34,7 @@ def try_fault(xen: Xen, store: Store, consoles: Consoles, spec: dict[str, Any]) 
     if not spec:
         clean_up(xen, store)
         return {}
-    if spec["operation"].startswith("save"):
+    if spec["operation"].startswith(("save", "checkpoint")):
         have_guest(xen, store, consoles, spec["tool"], spec["monitor"], spec["hash"])
     else:
         if left(xen, store, HOME / "place"):

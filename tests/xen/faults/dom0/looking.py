@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.xen.agent.consoles import Consoles, Nothing
 from tests.xen.agent.host import Store, Xen, monitors, processes, said_by
+from tests.xen.faults.dom0 import repositories
 from tests.xen.faults.dom0.places import GOOD, GUEST, JOURNALS, LIBRARY
 from tests.xen.faults.dom0.trial import OF_FILE, OLD, Trial
 
@@ -25,9 +26,11 @@ def left(xen: Xen, store: Store, place: Path) -> list[str]:
             found.append(str(path))
     with contextlib.suppress(OSError):
         found += [str(path) for path in place.iterdir() if path.name != "checkpoint"]
+        if (place / "checkpoint").is_dir():
+            found += repositories.left(place / "checkpoint")
     for pid, line in sorted(processes().items()):
         qemu = re.search(r"-xen-domid (\d+) ", line)
-        if re.search(r"--(save|restore)-domain|(pyxl|xl) save ", line) or (qemu and int(qemu[1]) not in living):
+        if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|checkpoint) ", line) or (qemu and int(qemu[1]) not in living):
             found.append(f"process {pid}: {line[:60]}")
     watchers, guests = len(monitors()), len(living) - 1
     if watchers > guests:
@@ -55,6 +58,10 @@ def look(trial: Trial, settle: float, may_be: list[str]) -> dict[str, Any]:
     if trial.verb == "save" and trial.target.is_file():
         with trial.target.open("rb") as stream:
             file = "old" if stream.read(100) == OLD else "new"
+    elif trial.verb == "checkpoint":
+        file = {(1,): "old", (1, 2): "new"}.get(tuple(repositories.numbers(trial.target)), "none")
+        if said := repositories.damaged(trial.target):
+            remains.append(f"a checkpoint that is not whole: {said}")
     return {"guest": state, "left": remains, "file": file, "settled": time.monotonic() - started}
 
 
@@ -75,7 +82,7 @@ def outcome(trial: Trial, consoles: Consoles, seen: dict[str, Any], deaf: bool) 
         found["running"] = hash_of_guest(consoles)
     if (seen["file"] == "new" and trial.what != "all killed") or (trial.verb == "restore" and seen["guest"] == "gone"):
         remove_guest(trial.store)
-        file = GOOD if trial.what in OF_FILE else trial.target
+        file = GOOD if trial.what in OF_FILE else f"{trial.target}@latest" if trial.target.is_dir() else trial.target
         status, said = said_by(trial.tool, "restore", file)
         found["restored"] = said if status else hash_of_guest(consoles)
     return found
@@ -98,7 +105,7 @@ def remove_guest(store: Store, name: str = GUEST) -> None:
 def clean_up(xen: Xen, store: Store) -> None:
     """Remove all that an operation left, so that the next one finds nothing."""
     for pid, line in processes().items():
-        if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|restore|create) |/pyxl-monitor ", line):
+        if re.search(r"--(save|restore)-domain|(pyxl|xl) (save|checkpoint|restore|create) |/pyxl-monitor ", line):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
     for domid in xen.domids() - {0}:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.xen.agent.host import Store, Xen, processes
+from tests.xen.faults.dom0 import repositories
 from tests.xen.faults.dom0.disk import MOUNT, FailingDisk
 from tests.xen.faults.dom0.places import GOOD, GUEST, HOME, JOURNALS
 
@@ -43,7 +44,8 @@ class Trial:
         self.xen, self.store = xen, store
         self.before = self.xen.domids()
         self.name = "created" if self.verb == "create" else GUEST
-        self.domid = self.store.domid(GUEST) if self.verb == "save" else 0
+        self.is_save = self.verb in ("save", "checkpoint")
+        self.domid = self.store.domid(GUEST) if self.is_save else 0
         domain = self.xen.domain(self.domid)
         uuid = domain.uuid if domain and self.domid else CREATED_UUID if self.verb == "create" else spec["uuid"]
         self.mend: list[Callable[[], object]] = []
@@ -72,6 +74,9 @@ class Trial:
         if self.verb == "save":
             self.target.write_bytes(OLD)
             os.sync()  # before the disk fails
+        elif self.verb == "checkpoint":
+            repositories.lay_out(self.target)
+            os.sync()
         elif self.what in OF_FILE:
             shutil.copyfile(GOOD, self.target)
         else:
@@ -80,6 +85,7 @@ class Trial:
     def command(self) -> list[str]:
         arguments = {
             "save": [GUEST, str(self.target)],
+            "checkpoint": [GUEST, str(self.target)],
             "restore": [str(self.target)],
             "create": [str(CONFIG), *CREATE_WITH.get(self.what, [])],
         }[self.verb]
@@ -163,7 +169,7 @@ class Trial:
 
     def position(self) -> int:
         """Return how many bytes of the stream a save has written, or a restore has read."""
-        if self.verb == "save":
+        if self.is_save:
             with contextlib.suppress(OSError):
                 size = self.new_file().stat().st_size
                 return size if size != len(OLD) else 0
@@ -176,12 +182,14 @@ class Trial:
 
     def new_file(self) -> Path:
         """Return the file that a save writes to."""
+        if self.verb == "checkpoint":
+            return self.target / f"packs/.00000002.pack.{self.process.pid}.new"
         return self.target if self.tool == "xl" else self.place / f".checkpoint.{self.process.pid}.new"
 
     def helper(self) -> int:
         """Return the pid of the operation's save-helper, 0 while there is none."""
         if not Path(f"/proc/{self._helper or 'none'}").exists():
-            word = "--save-domain" if self.verb == "save" else "--restore-domain"
+            word = "--save-domain" if self.is_save else "--restore-domain"
             self._helper = self._pid_of(lambda line: word in line)
         return self._helper
 
