@@ -28,6 +28,7 @@ PRUNE_SECONDS = 10.0
 @click.option("--all", "everybody", is_flag=True, help="Of each HVM and PVH guest of this host.")
 @click.option("--every", metavar="TIME", help="Stay, and add one every 10m, 6h or 1d.")
 @click.option("--keep", metavar="RULES", help="Then remove older ones of the guest: last=6,hourly=24,daily=7.")
+@click.option("-p", "pause", is_flag=True, help="Leave the domain paused.")
 @click.option("--full", is_flag=True, help="Write all pages, not only those that changed.")
 @click.option("--force", is_flag=True, help="Go on even where a vNUMA topology is lost.")
 @options.max_downtime
@@ -39,8 +40,8 @@ PRUNE_SECONDS = 10.0
 @click.argument("words", nargs=-1, required=True, metavar="[DOMAIN] REPO")
 @click.pass_obj
 def checkpoint_command(
-    verbose: bool, init: bool, everybody: bool, every: str | None, keep: str | None, full: bool, force: bool,
-    downtime: int | None, rounds: int | None, compress: str | None, threads: int | None, as_json: bool, mode: str,
+    verbose: bool, init: bool, everybody: bool, every: str | None, keep: str | None, pause: bool, full: bool,
+    force: bool, downtime: int | None, rounds: int | None, compress: str | None, threads: int | None, as_json: bool, mode: str,
     words: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Add a checkpoint of DOMAIN, which runs on, to REPO, a directory.
@@ -71,7 +72,8 @@ def checkpoint_command(
         click.echo(f"{Repository.made(Path(path)).path} is a repository")
         return 0
     live = Live(downtime or DOWNTIME_MS, rounds or ROUNDS)
-    saved, facts = _checkpoint(verbose, domains[0], Path(path), how, live, mode, full=full, force=force)
+    after = After.PAUSE if pause else After.RESUME
+    saved, facts = _checkpoint(verbose, domains[0], Path(path), how, live, after, mode, full=full, force=force)
     said, document = _said(saved, facts, path)
     click.echo(json.dumps(document) if as_json else said)
     if keep is not None:
@@ -99,8 +101,9 @@ def _compression(compress: str | None, threads: int | None) -> Compression:
 
 
 def _checkpoint(
-    verbose: bool, domain: str, path: Path, how: Compression, live: Live, mode: str, *, full: bool, force: bool
-) -> "tuple[Saved, Facts]":
+    verbose: bool, domain: str, path: Path, how: Compression, live: Live, after: After, mode: str,
+    *, full: bool, force: bool,
+) -> "tuple[Saved, Facts]":  # fmt: skip
     from pyxl.ops.lookup import find_guest, name_of
     from pyxl.ops.save import SaveOrder, save
     from pyxl.repository.new_checkpoint import Slot
@@ -112,7 +115,7 @@ def _checkpoint(
         log = host.log_to(name)
         repository = Repository.made(path.absolute())
         slot = Slot(repository, repository.new_number(), full)
-        order = SaveOrder(found, slot, After.RESUME, force=force, compression=how, live=live)
+        order = SaveOrder(found, slot, after, force=force, compression=how, live=live)
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name)
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)

@@ -61,7 +61,9 @@ SAVED_GUEST = "tick"
 SAVED_GUEST_FILE = f"{GUEST_FILES}/{SAVED_GUEST}.checkpoint"
 
 # Modules of the guests' initramfs, by the kind of disk that a guest finds.
-GUEST_MODULES = {"pv": ("xen-blkfront",), "ata": ("ata_piix", "sd_mod"), "ext4": ("ext4", "crc32c_generic")}
+GUEST_MODULES = {
+    "pv": ("xen-blkfront",), "ata": ("ata_piix", "sd_mod"), "net": ("e1000",), "ext4": ("ext4", "crc32c_generic"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
