@@ -62,7 +62,7 @@ class NewCheckpoint:
         self._slot = slot
         self._repository = slot.repository
         try:
-            self._owned.enter_context(self._repository.locks.shared())
+            self._owned.enter_context(self._repository.locks.writing())
             self._before = None if slot.is_full else self._repository.newest(uuid)
             self._pack = NewFile(slot.path)
             self._owned.callback(self._pack.close)
@@ -158,9 +158,11 @@ class NewCheckpoint:
 
     def close(self) -> None:
         """Close all, and remove what did not become a checkpoint; harmless when done twice."""
-        if getattr(self, "_pack", None) and self._pack.committed and not self.committed:
-            self._slot.path.unlink(missing_ok=True)
-        self._owned.close()
+        try:
+            if getattr(self, "_pack", None) and self._pack.committed and not self.committed:
+                self._slot.path.unlink(missing_ok=True)
+        finally:
+            self._owned.close()
 
     def _memory_file(self, name: str) -> int:
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
