@@ -62,6 +62,11 @@ class Pack:
         at = self._ats[number]
         return at, self._ats[number + 1] - at, self._contents[number]
 
+    def stored(self, number: int) -> bytes:
+        """Return a frame as it is in the file."""
+        at, stored, _ = self.frame(number)
+        return self._read(at, stored)
+
     def pages(self, number: int) -> int:
         """Return how many pages a frame holds."""
         return self._contents[number] // PAGE_SIZE

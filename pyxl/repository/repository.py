@@ -93,6 +93,10 @@ class Repository:
         """Return the numbers of its checkpoints, the oldest first."""
         return sorted(_numbers(self.manifests))
 
+    def pack_names(self) -> list[str]:
+        """Return the names of its packs."""
+        return [self.pack_path(number).name for number in sorted(_numbers(self.packs))]
+
     def read_manifest(self, number: int) -> bytes:
         """Return the bytes of a manifest.
 
