@@ -26,18 +26,26 @@ class Layout:
         self._manifest = manifest
         self._runs = memoryview(manifest.runs)
         firsts, sizes = array("Q", [0]), array("Q", [len(manifest.head)])
+        heads = array("Q", [0])
+        self._with_broken: set[int] = set()
         chunk = words = pages = at = 0
         for at, (gfn, count, place) in enumerate(RUN.iter_unpack(manifest.runs)):
             if gfn // CHUNK != chunk and words:
                 firsts.append(at)
-                sizes.append(_record_size(words, pages))
+                heads.append(_head_size(words))
+                sizes.append(heads[-1] + PAGE_SIZE * pages)
                 words = pages = 0
             chunk, words = gfn // CHUNK, words + count
-            pages += count * (place != BROKEN)
+            if place == BROKEN:
+                self._with_broken.add(len(firsts))
+            else:
+                pages += count
         if words:
             firsts.append(at + 1)
-            sizes.append(_record_size(words, pages))
+            heads.append(_head_size(words))
+            sizes.append(heads[-1] + PAGE_SIZE * pages)
         self._firsts = firsts
+        self._heads = heads
         self.starts = array("Q", accumulate((*sizes, len(manifest.tail)), initial=0))
         self.size = self.starts.pop()
 
@@ -72,16 +80,19 @@ class Layout:
 
     def plan(self) -> bytes:
         """Return what pyxl.memory.packs_in reads: the records, and the runs of those that have pages."""
-        rows, runs = [], []
+        rows: list[bytes] = []
+        runs: list[bytes | memoryview] = []
         for part in range(1, self.records + 1):
-            with_pages = [run for run in self.runs(part) if run[2] != BROKEN]
-            rows.append(struct.pack("<QQ", self.starts[part] + len(self.inline(part)), len(with_pages)))
-            runs += [RUN.pack(*run) for run in with_pages]
+            of_part: bytes | memoryview = self._runs[RUN.size * self._firsts[part - 1] : RUN.size * self._firsts[part]]
+            if part in self._with_broken:
+                of_part = b"".join(RUN.pack(*run) for run in self.runs(part) if run[2] != BROKEN)
+            rows.append(struct.pack("<QQ", self.starts[part] + self._heads[part], len(of_part) // RUN.size))
+            runs.append(of_part)
         return struct.pack("<Q", len(rows)) + b"".join(rows) + b"".join(runs)
 
 
-def _record_size(words: int, pages: int) -> int:
-    return record.HEADER.size + HEAD.size + WORD.size * words + PAGE_SIZE * pages
+def _head_size(words: int) -> int:
+    return record.HEADER.size + HEAD.size + WORD.size * words
 
 
 def check(runs: bytes, packs: "list[list[int]]") -> str:

@@ -5,6 +5,7 @@ Spec: README.md of this folder.  Knows bytes; does not know files, nor what is i
 
 import json
 import struct
+from array import array
 from typing import Any, NamedTuple
 
 import xxhash
@@ -136,6 +137,8 @@ def _columns(runs: bytes) -> bytes:
 
 def _runs(columns: bytes) -> bytes:
     count = len(columns) // places.RUN.size
-    numbers = memoryview(columns).cast("Q")
-    rows = zip(numbers[:count], numbers[count : 2 * count], numbers[2 * count :], strict=True)
-    return b"".join(places.RUN.pack(*row) for row in rows)
+    numbers = array("Q", columns)
+    rows = array("Q", bytes(len(columns)))
+    for column in range(3):
+        rows[column::3] = numbers[column * count : (column + 1) * count]
+    return rows.tobytes()
