@@ -41,8 +41,8 @@ PRUNE_SECONDS = 10.0
 @click.pass_obj
 def checkpoint_command(
     verbose: bool, init: bool, everybody: bool, every: str | None, keep: str | None, pause: bool, full: bool,
-    force: bool, downtime: int | None, rounds: int | None, compress: str | None, threads: int | None, as_json: bool, mode: str,
-    words: tuple[str, ...],
+    force: bool, downtime: int | None, rounds: int | None, compress: str | None, threads: int | None, as_json: bool,
+    mode: str, words: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Add a checkpoint of DOMAIN, which runs on, to REPO, a directory.
 

@@ -1,6 +1,6 @@
 """`make bench`: pyxl against stock xl on the lab, against Xen's scripts, and its memory engine against the machine.
 
-    make bench [BENCH=save,restore,start,read,convert,engine] [SIZES=128,512,1536] [FILLS=idle,text,random] [PAIRS=5]
+    make bench [BENCH=save,restore,freeze,series,start,read,convert,engine] [SIZES=…] [FILLS=…] [PAIRS=5]
 
 The lab is a nested emulation: only the ratios count there.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.bench import convert, engine, guests, native, read, start
+from tests.bench import convert, engine, freeze, guests, native, read, series, start
 from tests.bench.options import BENCH, FILE_MIB, PAIRS, PLACE, RESULTS
 from tests.bench.results import Results, tables
 from tests.xen.conftest import Dom0
@@ -42,6 +42,10 @@ def on_lab(place: Path) -> None:
         dom0.start_over()
         if "start" in BENCH:
             start.bench(dom0)
+        if "freeze" in BENCH:
+            freeze.bench(dom0)
+        if "series" in BENCH:
+            series.bench(dom0)
         if {"read", "convert"} & set(BENCH):
             native.fetch(dom0, place)
         if {"save", "restore"} & set(BENCH):

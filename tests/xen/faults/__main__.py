@@ -9,7 +9,7 @@ from pyxl.errors import LabError, LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.xen.conftest import Dom0
-from tests.xen.faults import cycles, flips, races, strikes
+from tests.xen.faults import cycles, flips, lives, power, races, strikes
 from tests.xen.faults.runner import TOOLS, Faults, Verdict
 from tests.xen.faults.table import Fault, chosen
 
@@ -48,7 +48,7 @@ def table(faults: Faults, pattern: str, tools: tuple[str, ...], verbose: bool) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.xen.faults", description=__doc__)
-    parser.add_argument("what", choices=["faults", "flips", "cycles", "races", "strikes", "deaths", "soak"])
+    parser.add_argument("what", choices=["faults", "flips", "cycles", "races", "strikes", "deaths", "lives", "power", "soak"])
     parser.add_argument("--tool", choices=TOOLS, action="append", help="pyxl or xl; both when left out")
     parser.add_argument("-v", action="store_true", help="say when each fault struck, and all of what went wrong")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
@@ -56,6 +56,8 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--cycles", type=int, default=100)
     parser.add_argument("--strikes", type=int, default=100)
+    parser.add_argument("--lives", type=int, default=200)
+    parser.add_argument("--losses", type=int, default=100)
     parser.add_argument("--deaths", type=int, default=500)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
@@ -79,6 +81,10 @@ def main() -> int:
             failed += strikes.deaths(faults, arguments.deaths)
         if arguments.what in ("races", "soak"):
             failed += races.table(faults)
+        if arguments.what in ("lives", "soak"):
+            failed += lives.table(faults, arguments.lives)
+        if arguments.what in ("power", "soak"):
+            failed += power.table(dom0, arguments.losses, arguments.seed)
         lab.down()
     return 1 if failed else 0
 
