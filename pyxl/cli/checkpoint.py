@@ -146,6 +146,8 @@ def _remove_old(repository: "Repository", keep: str, uuid: str) -> None:
 
     of_guest = [each.facts for each in repository.all() if each.facts.uuid == uuid]
     old = {facts.number for facts in of_guest} - kept(parse(keep), of_guest)
+    if not old:
+        return
     try:
         done = prune(repository, remove=old, seconds=PRUNE_SECONDS)
     except Busy as busy:
