@@ -5,12 +5,12 @@ One that is compressed reads as what it holds.
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from pyxl.checkpoint.descriptors import read_some
 from pyxl.checkpoint.sums import CHUNK, RunningSums
-from pyxl.errors import BadRecord, TruncatedStream
+from pyxl.errors import BadRecord, StreamError, TruncatedStream
 from pyxl.formats import seekable
 from pyxl.formats.stream import trailer
 from pyxl.formats.stream.trailer import Trailer
@@ -55,6 +55,15 @@ class Source:
     def is_summed(self) -> bool:
         """Whether frames with checksums of their own held all that was read; of a pipe it is known at its end."""
         return self.compressed is not None or (self._inflated is not None and self._inflated.is_summed)
+
+    @property
+    def stored(self) -> int:
+        """What a compressed checkpoint takes, in bytes; 0 of any other."""
+        return self.compressed.stored if self.compressed else 0
+
+    def damaged(self) -> Iterable[StreamError]:
+        """Look at all frames that were not read so far, and return what is wrong with them; a plain file has none."""
+        return self.compressed.damaged() if self.compressed else ()
 
     def keep_open(self) -> None:
         """Read a pipe from a descriptor of its own until ``close``: a thread may outlive the caller's."""

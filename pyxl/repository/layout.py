@@ -6,11 +6,12 @@ Knows a manifest; does not read pages.
 import struct
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 
 from pyxl.formats.stream import libxc_v2, record
 from pyxl.formats.stream.libxc_records import BROKEN as BROKEN_TYPE
-from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, TYPE_SHIFT, WORD
+from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PFN_MASK, TYPE_SHIFT, WORD
 from pyxl.memory import places
 from pyxl.memory.places import BROKEN, CHUNK, RUN
 from pyxl.repository.manifest import Manifest
@@ -78,6 +79,15 @@ class Layout:
         length = HEAD.size + len(body) + pages * PAGE_SIZE
         return record.HEADER.pack(libxc_v2.PAGE_DATA, length) + HEAD.pack(len(body) // WORD.size, 0) + body
 
+    def pages(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield the runs of pages that lie in packs: offset of the first, gfn, pages, place."""
+        for part in range(1, self.records + 1):
+            at = self.starts[part] + self._heads[part]
+            for gfn, count, place in self.runs(part):
+                if places.pack_of(place):
+                    yield at, gfn, count, place
+                at += count * PAGE_SIZE * (place != BROKEN)
+
     def plan(self) -> bytes:
         """Return what pyxl.memory.packs_in reads: the records, and the runs of those that have pages."""
         rows: list[bytes] = []
@@ -99,7 +109,7 @@ def check(runs: bytes, packs: "list[list[int]]") -> str:
     """Return what is wrong with runs, where ``packs`` has the pages of each frame of each pack; empty if nothing is."""
     end = 0
     for gfn, count, place in RUN.iter_unpack(runs):
-        if gfn < end or not count or gfn // CHUNK != (gfn + count - 1) // CHUNK:
+        if gfn < end or not count or gfn // CHUNK != (gfn + count - 1) // CHUNK or gfn > PFN_MASK:
             return f"a run of {count} pages from gfn {gfn:#x} on"
         end = gfn + count
         if place in (places.ZERO, BROKEN):

@@ -4,6 +4,7 @@ Spec: README.md of this folder.  Knows bytes; does not know files, nor what is i
 """
 
 import json
+import re
 import struct
 from array import array
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ MAGIC = b"pyxl manifest\n"
 VERSION = 1
 _DIGEST = struct.Struct("<Q")
 _LENGTHS = struct.Struct("<QQQ")  # of the head, the tail and the columns of the runs
+_COUNTS, _SECONDS = {"number", "size", "pages", "zero", "new"}, {"seconds", "freeze"}
+_PACK = re.compile(r"\d{8,}\.pack")
 _LEVEL = 3
 #: What a manifest may unpack to: a guest of 4 TiB whose every second page lies alone.
 _MOST = 16 << 30
@@ -91,13 +94,14 @@ def parse(data: bytes) -> Manifest:
     except ZstdError as error:
         raise BadRecord(f"the manifest is damaged: {error}", at) from error
     head, tail, columns = _LENGTHS.unpack_from(body)
+    if _LENGTHS.size + head + tail + columns != len(body) or columns % places.RUN.size:
+        raise BadRecord(f"the manifest has parts of {head}, {tail} and {columns} bytes", at)
     parts = []
     at = _LENGTHS.size
     for length in (head, tail, columns):
         parts.append(bytes(body[at : at + length]))
         at += length
-    packs = tuple(PackRef(*pack) for pack in said["packs"])
-    return Manifest(_facts(said), packs, parts[0], parts[1], _runs(parts[2]))
+    return Manifest(_facts(said), _packs(said), parts[0], parts[1], _runs(parts[2]))
 
 
 def parse_facts(data: bytes) -> tuple[Facts, tuple[PackRef, ...]]:
@@ -106,7 +110,7 @@ def parse_facts(data: bytes) -> tuple[Facts, tuple[PackRef, ...]]:
     :raise StreamError: it is not whole, or no manifest.
     """
     said, _ = _said(data)
-    return _facts(said), tuple(PackRef(*pack) for pack in said["packs"])
+    return _facts(said), _packs(said)
 
 
 def _said(data: bytes) -> tuple[dict[str, Any], int]:
@@ -118,16 +122,32 @@ def _said(data: bytes) -> tuple[dict[str, Any], int]:
         raise TruncatedStream("the manifest is cut short", len(data))
     if _DIGEST.pack(xxhash.xxh64_intdigest(data[: -_DIGEST.size])) != data[-_DIGEST.size :]:
         raise BadRecord("the manifest is cut short or damaged: its sum differs", 0)
-    said = json.loads(data[len(MAGIC) : end])
-    if said["version"] != VERSION:
-        raise UnsupportedStream(f"a manifest of version {said['version']}", len(MAGIC))
-    if not 0 < said["body"] <= _MOST:
-        raise UnsupportedStream(f"a manifest of {said['body']} bytes", len(MAGIC))
+    try:
+        said = json.loads(data[len(MAGIC) : end])
+        version, body = said["version"], said["body"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadRecord("the manifest says nothing of itself", len(MAGIC)) from error
+    if version != VERSION:
+        raise UnsupportedStream(f"a manifest of version {version}", len(MAGIC))
+    if not isinstance(body, int) or not _LENGTHS.size <= body <= _MOST:
+        raise UnsupportedStream(f"a manifest of {body} bytes", len(MAGIC))
     return said, end + 1
 
 
 def _facts(said: dict[str, Any]) -> Facts:
+    for name in Facts._fields:
+        kind = (int,) if name in _COUNTS else (int, float, type(None)) if name in _SECONDS else (str,)
+        if not isinstance(said.get(name), kind):
+            raise BadRecord(f"the manifest says of {name}: {said.get(name)!r}", len(MAGIC))
     return Facts(**{name: said[name] for name in Facts._fields})
+
+
+def _packs(said: dict[str, Any]) -> tuple[PackRef, ...]:
+    packs: Any = said.get("packs")
+    for pack in packs if isinstance(packs, list) else [packs]:
+        if [*map(type, pack if isinstance(pack, list) else [])] != [str, int] or not _PACK.fullmatch(pack[0]):
+            raise BadRecord(f"the manifest names a pack {pack!r}", len(MAGIC))
+    return tuple(PackRef(*pack) for pack in packs)
 
 
 def _columns(runs: bytes) -> bytes:

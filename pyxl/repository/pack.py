@@ -25,9 +25,13 @@ _SUM = struct.Struct("<Q")
 
 def index(frames: Sequence[tuple[int, int]], hashes: bytes) -> bytes:
     """Return what belongs behind the frames, each (stored bytes, content bytes), of pages with ``hashes``."""
-    table = _HASHES.pack(_HASHES_MAGIC, len(_OUR_MAGIC) + len(hashes) + _SUM.size, _OUR_MAGIC) + hashes
-    table += _SUM.pack(xxhash.xxh64_intdigest(hashes))
+    table = _table(hashes)
     return table + seekable.encode([*frames, (len(table), 0)])
+
+
+def _table(hashes: bytes) -> bytes:
+    head = _HASHES.pack(_HASHES_MAGIC, len(_OUR_MAGIC) + len(hashes) + _SUM.size, _OUR_MAGIC)
+    return head + hashes + _SUM.pack(xxhash.xxh64_intdigest(hashes))
 
 
 class Pack:
@@ -73,14 +77,24 @@ class Pack:
 
     def hashes(self) -> "PackHashes":
         """Return the hashes of its pages; those of a damaged table are none."""
-        count = sum(self._contents) // PAGE_SIZE
-        size = _HASHES.size + 8 * count + _SUM.size
-        data = os.pread(self.fd, size, self._ats[-1])
-        hashes = data[_HASHES.size : _HASHES.size + 8 * count]
-        if len(data) < size or _SUM.pack(xxhash.xxh64_intdigest(hashes)) != data[-_SUM.size :]:
-            hashes = bytes(8 * count)
+        hashes = self._hashes() or bytes(8 * self._pages())
         firsts = array("Q", accumulate((content // PAGE_SIZE for content in self._contents), initial=0))
         return PackHashes(memoryview(hashes).cast("Q"), firsts)
+
+    def has_hashes(self) -> bool:
+        """Tell whether the table of the hashes is right."""
+        return self._hashes() is not None
+
+    def _hashes(self) -> bytes | None:
+        count = self._pages()
+        size = _HASHES.size + 8 * count + _SUM.size
+        data = os.pread(self.fd, size, self._ats[-1])
+        hashes = data[_HASHES.size : -_SUM.size]
+        is_right = data == _table(hashes) and len(data) == size
+        return hashes if is_right else None
+
+    def _pages(self) -> int:
+        return sum(self._contents) // PAGE_SIZE
 
     def _read(self, offset: int, length: int) -> bytes:
         data = os.pread(self.fd, length, offset)
@@ -91,10 +105,12 @@ class Pack:
     def _table(self) -> tuple["array[int]", "array[int]"]:
         """Return where each frame begins, and where the last one ends; and what each holds."""
         try:
-            stored, contents = (column[:-1] for column in seekable.columns(self._read, self.size))
+            stored, contents = seekable.columns(self._read, self.size)
         except StreamError as error:
             raise type(error)(f"pack {self.name}: {error.what}", error.offset) from error
-        ats = array("Q", accumulate(stored, initial=0))
+        if not contents or contents.pop():
+            raise BadRecord(f"pack {self.name} has no hashes at its end", 0)
+        ats = array("Q", accumulate(stored[:-1], initial=0))
         if any(not 0 < content <= places.SLOTS * PAGE_SIZE or content % PAGE_SIZE for content in contents):
             raise BadRecord(f"pack {self.name} has frames that hold no pages", 0)
         return ats, contents
