@@ -17,7 +17,7 @@ COMMANDS = {
     "restore": ("restore", "Restore a domain from a checkpoint."),
     "checkpoint": ("checkpoint", "Add a checkpoint of a running domain to a repository."),
     "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
-    "verify": ("verify", "Check checkpoint files to their last bit."),
+    "verify": ("verify", "Check checkpoints to their last bit."),
     "inspect": ("inspect", "Show what is in a checkpoint."),
     "diff": ("diff", "Show what differs between two checkpoints."),
     "extract": ("extract", "Take memory, a page or device state out of a checkpoint."),

@@ -12,6 +12,7 @@ from pyxl.cli.words import printable, printable_lines
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.xlcfg.cpus import MAX_CPUS
+from pyxl.repository.reference import reference
 
 if TYPE_CHECKING:
     from pyxl.formats.xlcfg.report import Report
@@ -143,12 +144,13 @@ def _message(report: "Report", message: str) -> dict[str, Any]:
 def _config(what: str, host: dict[str, Any], verbose: bool, uuid: str | None = None) -> GuestConfig:
     """Return the config of an xl.cfg file, a checkpoint or a domain; ``uuid`` is that of a file without one."""
     file = Path(what)
-    if not file.exists():
+    is_kept = reference(file) is not None
+    if not is_kept and not file.exists():
         from pyxl.ops.lookup import find_guest
 
         with wiring.on_host("config", verbose) as opened:
             return GuestConfig(opened.xen.config_json(find_guest(opened.xen, opened.store, what).domid), what)
-    if _is_checkpoint(file):
+    if is_kept or _is_checkpoint(file):
         from pyxl.files.inspect import guest_config
 
         return guest_config(file)

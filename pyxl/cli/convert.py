@@ -19,8 +19,8 @@ from pyxl.files.convert import convert_file
 def convert_command(skip_device_state: bool, mode: str, old: Path, new: Path) -> None:
     """Convert OLD to NEW, which is as xl writes it, and has checksums; needs neither root nor Xen.
 
-    OLD is a legacy checkpoint of Xen 4.2 to 4.5, one of a live save, which has some pages more than once, or a
-    compressed one.
+    OLD is a legacy checkpoint of Xen 4.2 to 4.5, one of a live save, which has some pages more than once, a compressed
+    one, or one of a repository, REPO@N.
 
     NEW takes its name only when it is whole and on the disk.  `-` is standard input, and standard output.  The guest's
     config is kept; with --skip-device-state one that names qemu-traditional names today's qemu instead.

@@ -10,6 +10,7 @@ from pyxl.cli.diff_text import lines
 from pyxl.cli.words import printable
 from pyxl.errors import PyxlError, UsageError
 from pyxl.files.diff import Difference, diff
+from pyxl.files.opened import settled
 
 DIFFERENT = 1
 
@@ -22,9 +23,14 @@ DIFFERENT = 1
 def diff_command(a: Path, b: Path, as_json: bool, html: Path | None) -> int:
     """Show which pages, records, registers and members of the config differ between A and B; needs no Xen.
 
-    When and where they were saved does not count. Exit status: 0 nothing differs, 1 something does, 2 trouble.
+    \b
+    pyxl diff /srv/checkpoints@3 /srv/checkpoints@7
+
+    A and B may be checkpoints of a repository, REPO@N.  When and where they were saved does not count.
+    Exit status: 0 nothing differs, 1 something does, 2 trouble.
     """
     try:
+        a, b = settled(a), settled(b)
         found = diff(a, b, picture=html is not None)
         if html:
             from pyxl.cli import diff_page

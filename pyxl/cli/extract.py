@@ -17,7 +17,10 @@ from pyxl.errors import UsageError
 def extract_command(
     file: Path, form: str | None, gfn: str | None, device_state: bool, hvm_context: bool, out: Path
 ) -> None:
-    """Take one part out of FILE; needs neither root nor Xen.
+    """Take one part out of FILE, which may be one of a repository, REPO@N; needs neither root nor Xen.
+
+    \b
+    pyxl extract --memory elf -o core /srv/checkpoints@7
 
     Memory is what a restore would give the guest: of pages that a live stream has more than once, the last. raw is the
     guest's physical memory from address 0 on, with holes where there is nothing or zero; elf has a segment for each

@@ -1,12 +1,14 @@
 """`pyxl verify`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from pyxl.cli.words import compressed, printable, size
-from pyxl.files.verify import Verdict, verify
+from pyxl.errors import PyxlError
+from pyxl.files.verify import Verdict, verify_each
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, UNKNOWN, Finding
 from pyxl.formats.stream.trailer import Trailer
 
@@ -21,27 +23,32 @@ STATUS = {None: 0, UNKNOWN: 3, SUSPICIOUS: 3, BROKEN: 1}
 def verify_command(files: tuple[Path, ...], as_json: bool) -> int:
     """Check each FILE to its last bit, and say in one line which guest it holds; needs neither root nor Xen.
 
+    \b
+    pyxl verify web1.ckpt /srv/checkpoints@7 /srv/checkpoints
+
+    FILE may be a checkpoint of a repository, REPO@N, or all of them, REPO.
+
     Each finding has a line: how bad, which record, what, where, and which rule (pyxl/formats/stream/README.md).
 
     Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but one is suspicious, or
     xl wrote it: such a file has no checksums, and its memory may be anything.
     """
     statuses = set()
-    for path in files:
-        verdict = _verified(path)
+    for path, verdict in (each for file in files for each in _verified(file)):
         statuses.add(STATUS[verdict.worst])
         for line in [_as_json(path, verdict)] if as_json else _lines(verdict):
             click.echo(line if as_json else f"{path}: {line}")
     return STATUS[BROKEN] if STATUS[BROKEN] in statuses else max(statuses)
 
 
-def _verified(path: Path) -> Verdict:
+def _verified(path: Path) -> Iterator[tuple[Path, Verdict]]:
     try:
-        return verify(path)
-    except OSError as error:
+        yield from verify_each(path)
+    except (OSError, PyxlError) as error:
         verdict = Verdict()
-        verdict.add(Finding(0, "file", "unreadable", BROKEN, error.strerror or str(error)))
-        return verdict
+        said = error.strerror if isinstance(error, OSError) else None
+        verdict.add(Finding(0, "file", "unreadable", BROKEN, said or str(error)))
+        yield path, verdict
 
 
 def _lines(verdict: Verdict) -> list[str]:

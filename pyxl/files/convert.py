@@ -1,6 +1,6 @@
-"""The conversion journey, in the order that it happens: a legacy or live checkpoint becomes one as xl writes it.
+"""The conversion journey, in the order that it happens: a checkpoint becomes a file as xl writes it.
 
-Needs neither root nor Xen.
+It may be a legacy one, one of a live save, a compressed one, or one of a repository.  Needs neither root nor Xen.
 """
 
 import os
@@ -13,20 +13,22 @@ from typing import NamedTuple
 from pyxl.checkpoint.inflow import Inflow
 from pyxl.checkpoint.legacy import admit
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.checkpoint.source import Source, behind
+from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.checkpoint.undo import Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import PyxlError
 from pyxl.files.in_order import in_order
+from pyxl.files.output import discard
+from pyxl.files.whole import identity_of, whole
 from pyxl.formats.legacy.convert import convert
-from pyxl.formats.legacy.old_config import OldConfig
-from pyxl.formats.stream import trailer, walk, xl_header
-from pyxl.formats.stream.trailer import BLOCK, XXH64, Identity
+from pyxl.formats.stream import trailer, xl_header
+from pyxl.formats.stream.trailer import BLOCK, XXH64
 from pyxl.formats.stream.xl_header import XlHeader
 from pyxl.interrupt import held, last_chance
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.report import Report
+from pyxl.repository.reference import reference
 
 STDIN = 0
 
@@ -39,33 +41,35 @@ class Converted(NamedTuple):
     seconds: float
 
 
-def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_state: bool = False) -> Converted:
-    """Convert a checkpoint (`-` is standard input) to a path or a descriptor.
+def convert_file(
+    old: Path, new: Path | int, report: Report, *, verb: str = "convert", skip_device_state: bool = False
+) -> Converted:
+    """Convert a checkpoint (`-` is standard input, REPO@N one of a repository) to a path or a descriptor.
 
     A legacy one becomes a current one; of a current one, compressed or not, each page is written once, in the order of
-    the guest.
+    the guest.  ``verb`` is for messages.
 
     :raise OperationError: it failed, and the target is as it was.
     """
     started = time.monotonic()
-    with ExitStack() as opened, Undo(f"convert {old}") as undo:
+    with ExitStack() as opened, Undo(f"{verb} {old}") as undo:
         undo.enter(Phase.OPEN)
-        fd = os.dup(STDIN) if str(old) == "-" else os.open(old, os.O_RDONLY | os.O_CLOEXEC)
-        opened.callback(os.close, fd)
+        source = _open(old, opened)
         undo.enter(Phase.CHECK_FILE)
-        source = Source(fd)
-        opened.callback(source.close)
         header = xl_header.parse(source.take)
-        identity: Identity | None = None
-        if header.is_v2:
-            identity = _whole(source, header, skip_device_state)
-        else:
+        found = None
+        if not header.is_v2:
             header = admit(source, header, skip_device_state)
+        elif skip_device_state or not source.seekable:
+            raise PyxlError("only a legacy checkpoint can be converted from a pipe, or without its device state")
+        else:
+            found = whole(source, header)
+        identity = identity_of(found, header, time.time())
 
         undo.enter(Phase.OPEN_FILE)
         with held():
             file = NewFile(new)
-            undo.by(Owed.FILE, lambda: _discard(file))
+            undo.by(Owed.FILE, lambda: discard(file))
 
         undo.enter(Phase.CONVERT)
         report.step("converting")
@@ -78,8 +82,6 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
                 shown = time.monotonic()
                 done = target.sums.size
                 report.progress(done, max(source.size, done) if source.size else 0)
-        config = OldConfig(header)
-        identity = identity or trailer.identity(config.uuid, config.name, time.time(), os.uname().nodename, "", "")
         size = target.sums.size
         end = trailer.encode(trailer.Trailer(size, target.sums.all(XXH64), identity))
         file.write(end)
@@ -93,15 +95,21 @@ def convert_file(old: Path, new: Path | int, report: Report, *, skip_device_stat
         last_chance()
         file.commit()
         file.close()
-    return Converted(config.name, size + len(end), time.monotonic() - started)
+    return Converted(identity.name, size + len(end), time.monotonic() - started)
 
 
-def _whole(source: Source, header: XlHeader, skip_device_state: bool) -> Identity | None:
-    """Check the framing of a current checkpoint to its end, and return its identity, None where xl wrote it."""
-    if skip_device_state or not source.seekable:
-        raise PyxlError("only a legacy checkpoint can be converted from a pipe, or without its device state")
-    found = behind(source, header, walk.end_of_stream(source.take, source.skip, header.size))
-    return found.identity if found else None
+def _open(path: Path, opened: ExitStack) -> Source:
+    """Open a checkpoint for a conversion, which takes also what comes through a pipe."""
+    if named := None if str(path) == "-" else reference(path):
+        from pyxl.repository.view import viewed
+
+        source: Source = viewed(named)
+    else:
+        fd = os.dup(STDIN) if str(path) == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        opened.callback(os.close, fd)
+        source = Source(fd)
+    opened.callback(source.close)
+    return source
 
 
 def _legacy(source: Source, header: XlHeader, skip_device_state: bool) -> Iterator[bytes | memoryview]:
@@ -125,10 +133,3 @@ class _Summed:
         self.sums.add(piece)
         # Full blocks may go to the disk now, which makes the wait at the end short.
         self._file.start_writeback(before // BLOCK * BLOCK, self.sums.size // BLOCK * BLOCK)
-
-
-def _discard(file: NewFile) -> str | None:
-    """Close a file that does not become a checkpoint, and say so; say nothing if it has its name already."""
-    has_name = file.committed
-    file.close()
-    return None if has_name else "nothing written"

@@ -55,7 +55,7 @@ class Inspection(NamedTuple):
     ``size`` is the file's and ``end`` is where the part that is right ends, in bytes; ``errors`` say what is wrong, and
     are empty where the framing is whole.  ``saved`` is the trailer's identity; xl's file has only Xen's version.
     ``checksums`` says that there are some, not that they are right.  ``left_out`` counts records that are not listed.
-    ``stored`` is what a compressed file takes, 0 of any other; all else, the ``size`` too, is of what it holds.
+    ``stored`` is what a compressed one takes, 0 of any other; all else, the ``size`` too, is of what it holds.
     ``legacy`` is empty unless the file is of Xen 4.2 to 4.5; it says that offsets are in what it is converted to.
     """
 
@@ -163,7 +163,7 @@ class _Inspector:
             records=self._records,
             left_out=self._left_out,
             legacy=self._legacy(),
-            stored=self._source.compressed.stored if self._source.compressed else 0,
+            stored=self._source.stored,
         )
 
     def _legacy(self) -> str:

@@ -1,26 +1,36 @@
-"""Open a checkpoint for reads anywhere in it; a legacy one is seen as what `pyxl convert` would make of it."""
+"""Open a checkpoint for reads anywhere in it: a file, or one of a repository, which is seen as the file that it holds.
+
+A legacy one is seen as what `pyxl convert` would make of it.
+"""
 
 import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pyxl.checkpoint.source import Source
 from pyxl.errors import BadRecord, PyxlError, StreamError, TruncatedStream, UnsupportedStream
 from pyxl.formats.stream.xl_header import FLAG_STREAM_V2, XlHeader, parse
+from pyxl.repository.reference import reference
 
 
 @contextmanager
 def opened(path: Path, *, as_it_is: bool = False) -> Iterator[Source]:
-    """Open a checkpoint for reads anywhere in it.
+    """Open a checkpoint, or REPO@N, for reads anywhere in it.
 
     ``as_it_is`` refuses a legacy one whose device state no current qemu can load, instead of leaving that out.
 
-    :raise PyxlError: it is no file or block device, so that it cannot seek.
+    :raise PyxlError: it is no file or block device, so that it cannot seek; or the repository has it not whole.
     :raise OSError: it cannot be read.
     """
+    if named := reference(path):
+        from pyxl.repository.view import viewed
+
+        with closing(viewed(named)) as view:
+            yield view
+        return
     # Without O_NONBLOCK a pipe without a writer would block.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -30,6 +40,19 @@ def opened(path: Path, *, as_it_is: bool = False) -> Iterator[Source]:
         yield seen_through(source, as_it_is=as_it_is)
     finally:
         os.close(fd)
+
+
+def settled(path: Path) -> Path:
+    """Return a path that goes on to name the same checkpoint: REPO@latest becomes REPO@7, a file stays.
+
+    :raise PyxlError: the repository has none.
+    """
+    named = reference(path)
+    if named is None:
+        return path
+    from pyxl.repository.repository import Repository
+
+    return Path(f"{named.path}@{Repository(named.path).resolve(named.which)}")
 
 
 def seen_through(source: Source, *, as_it_is: bool = False) -> Source:

@@ -16,6 +16,7 @@ from pyxl.repository.repository import Repository
 from pyxl.repository.restored import PackedStandIn
 from pyxl.repository.view import View
 from tests.fakes.guest import PAGE, FakeGuest
+from tests.formats.stream import streams
 from tests.memory.test_engine import guest
 
 UUID, NAME = "8d5b2a0e-0000-4000-8000-000000000001", "web1"
@@ -30,7 +31,7 @@ def checkpoint(
     """Make a checkpoint of a fake guest, and return its number; ``stream`` writes it to a sink, else ``save`` does."""
     slot = Slot(repository, repository.new_number(), is_full)
     with closing(NewCheckpoint(slot, uuid, Compression(1))) as new:
-        new.write(xl_header.encode(b'{"c_info": {"name": "web1"}}') + libxl_v2.start())
+        new.write(xl_header.encode(streams.CONFIG) + libxl_v2.start())
         fd, table, state = new.fds
         sink = PackSink(fd, table, 1, state)
         if stream:
