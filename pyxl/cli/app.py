@@ -18,6 +18,8 @@ COMMANDS = {
     "checkpoint": ("checkpoint", "Add a checkpoint of a running domain to a repository."),
     "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
     "checkpoints": ("checkpoints", "List, thin out and remove checkpoints of a repository."),
+    "import": ("import_", "Put a checkpoint file into a repository."),
+    "export": ("export", "Write a checkpoint of a repository to a file."),
     "verify": ("verify", "Check checkpoints to their last bit."),
     "inspect": ("inspect", "Show what is in a checkpoint."),
     "diff": ("diff", "Show what differs between two checkpoints."),

@@ -19,6 +19,15 @@ def in_order(source: Source) -> Iterator[bytes]:
     :raise StreamError: it is broken.
     :raise PyxlError: its pages cannot be put in order.
     """
+    for part in parts(source):
+        if isinstance(part, PageIndex):
+            yield from _records(source, part)
+        else:
+            yield part
+
+
+def parts(source: Source) -> Iterator[bytes | PageIndex]:
+    """Yield a checkpoint as ``in_order``, but where its pages would be written, an index of all that came before."""
     index, has_pages = PageIndex(), False
     source.offset = 0
     for element in walk.elements(source.take, source.skip):
@@ -32,7 +41,7 @@ def in_order(source: Source) -> Iterator[bytes]:
                 has_pages = True
                 continue
             if has_pages:
-                yield from _records(source, index)
+                yield index
                 has_pages = False
         yield source.read(element.offset, element.size)
 

@@ -47,10 +47,10 @@ def save(domain: "HvmDomain", memory: "ForeignMemory", sink: "Sink", version: tu
 class Worker:
     """What one thread has of a batch: its pages, mapped, and what the sink has made of them.
 
-    ``pages`` counts those of all batches.
+    ``memory`` is None where each batch brings copies; ``pages`` counts those of all batches.
     """
 
-    def __init__(self, memory: "ForeignMemory", sink: "Sink") -> None:
+    def __init__(self, memory: "ForeignMemory | None", sink: "Sink") -> None:
         self._memory = memory
         self.pages = 0
         self._pages = sink.pages()
@@ -59,7 +59,7 @@ class Worker:
     def make(self, batch: "Batch") -> None:
         length = PARAMS.size + len(batch.words) + batch.pages * PAGE_SIZE
         head = HEAD.pack(libxc_v2.PAGE_DATA, length, len(batch.words) // WORD, 0) + batch.words
-        if batch.pages and not batch.copy:
+        if self._memory and batch.pages and not batch.copy:
             self._mapped = (self._memory.map(batch.gfns, READ), batch.pages)
         self._pages.make(head, batch.copy or self._mapped[0], batch.pages)
         self.pages += batch.pages
@@ -69,7 +69,7 @@ class Worker:
 
     def drop(self) -> None:
         address, count = self._mapped
-        if count:
+        if self._memory and count:
             self._mapped = (0, 0)
             self._memory.unmap(address, count)
 

@@ -16,7 +16,7 @@ from pyxl.model.report import Report
 from tests.formats.stream import streams
 from tests.formats.stream.streams import PAGE, STATIC_DATA_END
 
-IDENTITY = Identity(name="web1", saved="2026-11-26T10:00:00Z", host="there")
+IDENTITY = Identity(uuid="6b1d9b2e-0000-4000-8000-000000000001", name="web1", saved="2026-11-26T10:00:00Z", host="there")
 TAIL = record.encode(0x09, streams.CONTEXT)
 
 
