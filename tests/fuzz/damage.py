@@ -130,12 +130,14 @@ def damaged(draw: random.Random, data: bytes) -> Damaged:
 
 
 def _elements(data: bytes) -> list[Element]:
-    """Return the elements of a file; a legacy stream has none, so any four bytes may be a head.
+    """Return the elements of a file; a legacy stream, a manifest or its runs have none: any four bytes may be a head.
 
-    Of a compressed one, every entry of its seek table may be damaged like a head, and all else as if it had none.
+    Of a compressed one, and of a pack, every entry of its seek table may be damaged like a head, and all else as if it had none.
     """
     if data.startswith(seekable.MAGIC):
-        return [Element("zstd", walk.NO_RECORD, "", at, 8, at + 4, 4) for at in range(len(data) - 100, len(data) - 8)]
+        return [Element("zstd", walk.NO_RECORD, "", at, 8, at + 4, 4) for at in range(max(len(data) - 100, 0), len(data) - 8)]
+    if not data.startswith(xl_header.MAGIC):
+        return [Element("", walk.NO_RECORD, "", at, 8, at + 4, 4) for at in range(0, len(data) - 8, 4)]
     source = Bytes(data)
     header = xl_header.parse(source.take)
     if header.is_v2:

@@ -2,13 +2,18 @@
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from pyxl.files.opened import opened
+from pyxl.repository import manifest
+from pyxl.repository.repository import Repository
 from tests.fuzz import damage
 from tests.fuzz.trial import BYTES, TARGETS, bounded, tried, verdict
+from tests.golden.make_repository import PLACE, content_sum
 
 SEEDS = damage.seeds()
 
@@ -44,6 +49,38 @@ def test_no_damage_changes_what_a_compressed_file_holds(tmp_path: Path) -> None:
             assert read(damaged.data[: damaged.size], tmp_path / "file") == content
             same += damaged != (whole, len(whole))
     assert same < 10
+
+
+def test_a_damaged_repository_gets_an_answer_and_no_wrong_page(tmp_path: Path) -> None:
+    """Half of the manifests get a right sum again, as somebody would make them who wants to do harm."""
+    place = Path(shutil.copytree(PLACE, tmp_path / "golden"))
+    draw = random.Random("repository")
+    files = [each for each in sorted(place.glob("*s/0*")) if each.suffix in (".pack", ".manifest")]
+    before = {number: content_sum(Path(f"{place}@{number}")) for number in range(1, 6)}
+    for _ in range(120):
+        file = draw.choice(files)
+        whole = file.read_bytes()
+        data = damage.damaged(draw, whole).data
+        is_made_up = file.suffix == ".manifest" and draw.random() < 0.5
+        file.write_bytes(sealed(draw, whole) if is_made_up else data)
+        answers = {number: tried(verdict, Path(f"{place}@{number}")) for number in before}
+        listed = {each.facts.number for each in Repository(place).all()}
+        assert is_made_up or listed == set(before)
+        for number, answer in answers.items():
+            if answer == "clean" and not is_made_up:
+                assert content_sum(Path(f"{place}@{number}")) == before[number]
+        file.write_bytes(whole)
+
+
+def sealed(draw: random.Random, whole: bytes) -> bytes:
+    """Return a manifest that is wrong in its text or its body, with a sum that is right."""
+    if draw.random() < 0.5:
+        spoilt = damage.damaged(draw, whole).data[:-8]
+    else:
+        found = manifest.parse(whole)
+        runs = damage.damaged(draw, found.runs).data
+        spoilt = manifest.encode(found._replace(runs=runs[: len(runs) // 24 * 24]))[:-8]
+    return spoilt + xxhash.xxh64_intdigest(spoilt).to_bytes(8, "little")
 
 
 def read(data: bytes, path: Path) -> bytes:
