@@ -60,5 +60,5 @@ def _pair(dom0: Dom0, seen: dict[str, list[float]]) -> None:
         dom0.run(f"rm -f {PLACE}/file; sync")
         forget(dom0, NAME)
         dom0.run(PROGRAMS[program])
-        dom0.tick(NAME)
         seen[program].append(longest_gap(dom0, NAME))
+        dom0.tick(NAME)

@@ -24,5 +24,5 @@ def forget(dom0: Dom0, name: str) -> None:
 
 
 def longest_gap(dom0: Dom0, name: str) -> float:
-    """Return the longest time for which it did not look, in seconds."""
+    """Return the longest time for which it did not look, in seconds; a tick makes it work, and look late."""
     return int(dom0.ask(name, r"^sh \d+", "sh cat /run/gap").split()[1]) / 100

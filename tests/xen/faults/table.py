@@ -161,7 +161,6 @@ SLICE = (
     "save | SUSPEND | Ctrl-C twice",
     "save -c | SUSPEND | SIGKILL",
     "save --live -c | PRECOPY | SIGKILL, no monitor",
-    "save --live -c | MEMORY | Ctrl-C",
     "save | COMMIT | SIGKILL, no monitor",
     "checkpoint | MEMORY | SIGKILL, no monitor",
     "checkpoint | COMMIT | SIGKILL",

@@ -56,23 +56,3 @@ def test_each_page_of_a_later_checkpoint_is_of_its_freeze(dom0: Dom0) -> None:
     same, different = map(int, dom0.run(f"python3 -c '{COMPARE}' {dom0.domid('tick')} {RAW}").stdout.split())
     # xenstored, the console and qemu still write, each to its own page.
     assert same > 32_000 and different <= 16
-
-
-UNITS = "/opt/pyxl/conf-examples/systemd"
-
-
-def test_units_make_checkpoints_and_show_failures(dom0: Dom0) -> None:
-    dom0.wake("tick")
-    dom0.run(f"cp {UNITS}/* /etc/systemd/system/; echo REPOSITORY={REPOSITORY} > /etc/default/pyxl-checkpoint; "
-             "systemctl daemon-reload; systemd-analyze verify /etc/systemd/system/pyxl-checkpoint*")  # fmt: skip
-    dom0.run("systemctl start pyxl-checkpoint@tick; systemctl start pyxl-checkpoint-all")
-    assert len(json.loads(dom0.pyxl(f"checkpoints --json {REPOSITORY} tick").stdout)) == 2
-    said = dom0.run("journalctl -o cat -u pyxl-checkpoint@tick -u pyxl-checkpoint-all").stdout
-    assert 'checkpoint 1 of "tick" in' in said and 'checkpoint 2 of "tick" in' in said
-    # The units' end is not the end of the guest's monitor.
-    assert dom0.run("pgrep -fc '/pyxl-monitor .*tick'").stdout.strip() == "1"
-    assert dom0.run("systemctl start pyxl-checkpoint@nobody", check=False).status == 1
-    assert dom0.run("systemctl is-failed pyxl-checkpoint@nobody").stdout.strip() == "failed"
-    dom0.run("systemctl start pyxl-checkpoint@tick.timer; systemctl list-timers | grep pyxl-checkpoint@tick.timer")
-    dom0.run("systemctl stop pyxl-checkpoint@tick.timer; systemctl reset-failed 'pyxl-checkpoint*'; "
-             "rm /etc/systemd/system/pyxl-checkpoint* /etc/default/pyxl-checkpoint; systemctl daemon-reload")  # fmt: skip

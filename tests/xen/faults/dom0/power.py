@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pyxl.formats.hvm.context import MAGIC, VERSION
 from pyxl.formats.stream import libxc_v2, libxl_v2, record, xl_header
 from tests.xen.faults.dom0.disk import MOUNT, FailingDisk
 
@@ -26,7 +27,10 @@ CHANGED = 200
 KEPT = 3
 CONFIG = {"c_info": {"type": "hvm", "name": "power", "uuid": "50e7e550-0000-4000-8000-000000000001"},
           "b_info": {"max_memkb": 8192, "target_memkb": 8192}}  # fmt: skip
+#: Xen's state of a guest without a vcpu: a header, and the end.
+CONTEXT = struct.pack("<HHI", 1, 0, 24) + struct.pack("<IIQII", MAGIC, VERSION, 0, 0, 0) + bytes(8)
 REPOSITORY, FILE = MOUNT / "power", Path("/run/power.file")
+SAID = Path("/run/power.said")
 STEPS = (("import", FILE, REPOSITORY), ("checkpoints", "prune", "--keep", f"last={KEPT}", REPOSITORY))
 
 
@@ -43,7 +47,8 @@ class Guest:
         FILE.write_bytes(b"".join(self._parts()))
 
     def _parts(self) -> Iterator[bytes]:
-        yield xl_header.encode(json.dumps(CONFIG).encode())[: -xl_header.MARKER.size]
+        config = json.dumps(CONFIG).encode() + b"\0"
+        yield xl_header.XlHeader(xl_header.KNOWN_FLAGS, xl_header.LENGTH.pack(len(config)) + config).encode()
         yield libxl_v2.start()
         yield libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, libxc_v2.VERSIONS[-1], 0, 0, 0)
         yield libxc_v2.DOMAIN.pack(libxc_v2.TYPE_HVM, libxc_v2.PAGE_SHIFT, 0, 4, 17)
@@ -51,7 +56,7 @@ class Guest:
         for first in range(0, PAGES, 1024):
             words = struct.pack("<II1024Q", 1024, 0, *range(first, first + 1024))
             yield record.encode(libxc_v2.PAGE_DATA, b"".join((words, *self._pages[first : first + 1024])))
-        yield record.encode(libxc_v2.HVM_CONTEXT, b"context.")
+        yield record.encode(libxc_v2.HVM_CONTEXT, CONTEXT)
         yield record.encode(libxc_v2.END)
         yield record.encode(libxl_v2.END)
 
@@ -63,7 +68,7 @@ def pyxl(*words: object) -> int:
         return pid
     from pyxl.cli.app import run
 
-    out = os.open("/run/power.said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    out = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
     os._exit(run([str(word) for word in words]))
@@ -80,35 +85,31 @@ def listed() -> set[int]:
 
 def damaged() -> list[int]:
     """Return the numbers of checkpoints that are listed and not whole."""
-    return [number for number in sorted(listed()) if status(pyxl("verify", f"{REPOSITORY}@{number}")) == 1]
+    status(pyxl("verify", "--json", REPOSITORY))
+    verdicts = [json.loads(line) for line in SAID.read_text().splitlines()]
+    assert len(verdicts) == len(listed())
+    return [int(each["file"].rpartition("@")[2]) for each in verdicts if each["verdict"] == "broken"]
 
 
-def lose_power(disk: FailingDisk, guest: Guest, seconds: float) -> dict[str, object]:
-    """Add a checkpoint and remove old ones; after so many seconds the disk fails.  Return what was lost."""
+def lose_power(disk: FailingDisk, guest: Guest, which: int, seconds: float) -> dict[str, object]:
+    """Add a checkpoint and remove old ones; so long after the beginning of one of these steps the disk fails.
+
+    Return what was lost.
+    """
     guest.save()
+    for words in STEPS[:which]:
+        assert status(pyxl(*words)) == 0, SAID.read_text()
     before = listed()
-    began, step = time.monotonic(), ""
-    for words in STEPS:
-        step = str(words[0])
-        pid = pyxl(*words)
-        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-            if time.monotonic() - began > seconds:
-                disk.fail()
-                os.kill(pid, signal.SIGKILL)
-                break
-            time.sleep(0.002)
-        else:
-            status(pid)
-            continue
-        status(pid)
-        break
-    else:
-        step = "the end"  # of all: what was synced is there
-        disk.fail()
+    pid = pyxl(*STEPS[which])
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        time.sleep(0.002)
+    disk.fail()
+    os.kill(pid, signal.SIGKILL)
+    died = status(pid) == -signal.SIGKILL
     disk.heal()
-    after = listed()
-    lost = sorted(set(sorted(before)[-KEPT:]) - after)  # at the latest, an older one was to be removed
-    return {"step": step, "seconds": seconds, "lost": lost, "damaged": damaged(), "listed": sorted(after)}
+    lost = sorted(set(sorted(before)[-KEPT:]) - listed())  # others may have been removed
+    return {"step": STEPS[which][0], "died": died, "seconds": seconds, "lost": lost, "damaged": damaged()}
 
 
 def main(count: int, seed: int) -> None:
@@ -116,14 +117,12 @@ def main(count: int, seed: int) -> None:
     disk = FailingDisk()
     shutil.rmtree(REPOSITORY, ignore_errors=True)
     guest = Guest(chance)
-    guest.save()
-    assert status(pyxl(*STEPS[0])) == 0, Path("/run/power.said").read_text()
-    guest.save()
-    began = time.monotonic()
-    for words in STEPS:
-        assert status(pyxl(*words)) == 0, Path("/run/power.said").read_text()
-    span = time.monotonic() - began
-    print(json.dumps([lose_power(disk, guest, chance.random() * span) for _ in range(count)]))
+    for _ in range(KEPT + 1):
+        guest.save()
+        began = time.monotonic()
+        assert status(pyxl(*STEPS[0])) == 0, SAID.read_text()
+        span = time.monotonic() - began
+    print(json.dumps([lose_power(disk, guest, which % 2, chance.random() * span) for which in range(count)]))
 
 
 if __name__ == "__main__":
