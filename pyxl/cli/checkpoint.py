@@ -1,8 +1,9 @@
 """`pyxl checkpoint`."""
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -10,11 +11,15 @@ from click.core import ParameterSource
 from pyxl.cli import options, progress, wiring
 from pyxl.cli.words import size, tell
 from pyxl.model.compression import AUTO, OFF, Compression, compression
+from pyxl.model.engine import ENGINES, proven
 from pyxl.model.live import DOWNTIME_MS, ROUNDS, Live
 from pyxl.model.phases import After
+from pyxl.model.report import Report
 from pyxl.ops import pyxl_conf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyxl.ops.save import Saved
     from pyxl.repository.manifest import Facts
     from pyxl.repository.repository import Repository
@@ -33,6 +38,7 @@ PRUNE_SECONDS = 10.0
 @click.option("--force", is_flag=True, help="Go on even where a vNUMA topology is lost.")
 @options.max_downtime
 @options.max_rounds
+@options.engine
 @click.option("--compress", metavar="LEVEL", help=f"zstd's level, or {AUTO}, which keeps pace with the disk; {AUTO}.")
 @options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
@@ -41,8 +47,8 @@ PRUNE_SECONDS = 10.0
 @click.pass_obj
 def checkpoint_command(
     verbose: bool, init: bool, everybody: bool, every: str | None, keep: str | None, pause: bool, full: bool,
-    force: bool, downtime: int | None, rounds: int | None, compress: str | None, threads: int | None, as_json: bool,
-    mode: str, words: tuple[str, ...],
+    force: bool, downtime: int | None, rounds: int | None, engine: str, compress: str | None, threads: int | None,
+    as_json: bool, mode: str, words: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Add a checkpoint of DOMAIN, which runs on, to REPO, a directory.
 
@@ -73,7 +79,8 @@ def checkpoint_command(
         return 0
     live = Live(downtime or DOWNTIME_MS, rounds or ROUNDS)
     after = After.PAUSE if pause else After.RESUME
-    saved, facts = _checkpoint(verbose, domains[0], Path(path), how, live, after, mode, full=full, force=force)
+    asked = _Asked(domains[0], Path(path), after, how, live, ENGINES[engine], full, force)
+    saved, facts = _checkpoint(verbose, asked, mode)
     said, document = _said(saved, facts, path)
     click.echo(json.dumps(document) if as_json else said)
     if keep is not None:
@@ -100,28 +107,66 @@ def _compression(compress: str | None, threads: int | None) -> Compression:
     return how or Compression(None, threads or site.threads)
 
 
-def _checkpoint(
-    verbose: bool, domain: str, path: Path, how: Compression, live: Live, after: After, mode: str,
-    *, full: bool, force: bool,
-) -> "tuple[Saved, Facts]":  # fmt: skip
+class _Asked(NamedTuple):
+    domain: str
+    path: Path
+    after: After
+    how: Compression
+    live: Live
+    engine: str
+    is_full: bool
+    force: bool
+
+
+def _checkpoint(verbose: bool, asked: _Asked, mode: str) -> "tuple[Saved, Facts]":
     from pyxl.ops.lookup import find_guest, name_of
     from pyxl.ops.save import SaveOrder, save
     from pyxl.repository.new_checkpoint import Slot
     from pyxl.repository.repository import Repository
 
     with wiring.on_host("checkpoint", verbose) as host:
-        found = find_guest(host.xen, host.store, domain)
+        found = find_guest(host.xen, host.store, asked.domain)
         name = name_of(host.store, found.domid)
         log = host.log_to(name)
-        repository = Repository.made(path.absolute())
-        slot = Slot(repository, repository.new_number(), full)
-        order = SaveOrder(found, slot, after, force=force, compression=how, live=live)
+        repository = Repository.made(asked.path.absolute())
+        order = SaveOrder(
+            found, _file_in(repository), asked.after, force=asked.force, engine=asked.engine, compression=asked.how,
+            live=asked.live,
+        )  # fmt: skip
+        watch = host.monitor_in_background(name)
         with progress.shown(mode, log) as report:
-            watch = host.monitor_in_background(name)
-            saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
-        facts = repository.listed(slot.number).facts
-        log(_said(saved, facts, str(path))[0])
+            if proven(asked.engine, host.xen.release(), found.hvm):
+                slot = Slot(repository, repository.new_number(), asked.is_full)
+                saved = save(host.xen, host.store, wiring.open_dm, order._replace(target=slot), report, watch)
+                facts = repository.listed(slot.number).facts
+            else:
+                saved, facts = _through_file(
+                    repository, lambda: save(host.xen, host.store, wiring.open_dm, order, report, watch), report
+                )
+        log(_said(saved, facts, str(asked.path))[0])
     return saved, facts
+
+
+def _file_in(repository: "Repository") -> Path:
+    """Return a file for a checkpoint that libxc makes: only pyxl's own engine writes packs.
+
+    A prune removes it, should this process die.
+    """
+    return repository.path / f".libxc.{os.getpid()}.new"
+
+
+def _through_file(
+    repository: "Repository", save: "Callable[[], Saved]", report: Report
+) -> "tuple[Saved, Facts]":
+    from pyxl.files.importing import import_file
+
+    file = _file_in(repository)
+    try:
+        saved = save()
+        share = import_file(file, repository.path, report).share
+    finally:
+        file.unlink(missing_ok=True)
+    return saved._replace(stored=share.own), share.facts
 
 
 def _said(saved: "Saved", facts: "Facts", path: str) -> "tuple[str, dict[str, object]]":
