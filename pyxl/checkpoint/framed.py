@@ -7,6 +7,7 @@ import os
 import stat
 
 from pyxl.checkpoint.descriptors import write_all
+from pyxl.checkpoint.frame_table import FrameTable
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.zstd import Compressor
 from pyxl.formats import seekable
@@ -23,12 +24,12 @@ class Framed:
     """A new file of frames; the save-helper appends to the first of ``fds`` and tells of each frame in the second."""
 
     def __init__(self, file: NewFile, how: Compression) -> None:
-        self._table = os.memfd_create("frames", os.MFD_CLOEXEC)
-        self.fds = (file.fd, self._table)
+        self._table = FrameTable()
+        self.fds = (file.fd, self._table.fd)
         self.words = f"level={how.level or 0}" + (f" threads={how.threads}" if how.threads else "")
         self._fd = file.fd
         self._is_file = stat.S_ISREG(os.fstat(file.fd).st_mode)
-        self._read = self._content = self._stored = 0
+        self._behind = 0  # bytes of the seek table
 
     def write(self, data: bytes) -> None:
         """Append all of ``data``.
@@ -39,21 +40,15 @@ class Framed:
             part = data[at : at + _FRAME]
             frame = Compressor(_LEVEL, len(part)).frame(part)
             write_all(self._fd, frame)
-            os.write(self._table, seekable.ENTRY.pack(len(frame), len(part)))
+            self._table.add(len(frame), len(part))
 
     def size(self) -> int:
         """Return how many bytes of the content are in the file so far."""
-        while entry := os.pread(self._table, seekable.ENTRY.size, self._read):
-            stored, content = seekable.ENTRY.unpack(entry)
-            self._read += len(entry)
-            self._stored += stored
-            self._content += content
-        return self._content
+        return self._table.size()
 
     def stored(self) -> int:
         """Return how many bytes the file has so far."""
-        self.size()
-        return self._stored
+        return self._table.stored() + self._behind
 
     def check(self) -> None:
         """Do nothing: the save-helper itself says what the target refuses."""
@@ -65,14 +60,11 @@ class Framed:
         """
         self.write(trailer.encode(Trailer(self.size(), (), identity, trailer.NONE)))
         size = self.size()
-        entries = os.pread(self._table, self._read, 0)
-        table = seekable.encode(seekable.ENTRY.iter_unpack(entries))
+        table = seekable.encode(self._table.entries())
         write_all(self._fd, table)
-        self._stored += len(table)
+        self._behind = len(table)
         return size
 
     def close(self) -> None:
         """Close what the target does not; harmless when done twice."""
-        if self._table >= 0:
-            os.close(self._table)
-            self._table = -1
+        self._table.close()

@@ -16,16 +16,15 @@ from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.sums import RunningSums
 from pyxl.checkpoint.undo import Undo
-from pyxl.checkpoint.worker import Worker
 from pyxl.errors import PyxlError
 from pyxl.files.in_order import in_order
-from pyxl.files.output import discard
+from pyxl.files.output import commit, discard
 from pyxl.files.whole import identity_of, whole
 from pyxl.formats.legacy.convert import convert
 from pyxl.formats.stream import trailer, xl_header
 from pyxl.formats.stream.trailer import BLOCK, XXH64
 from pyxl.formats.stream.xl_header import XlHeader
-from pyxl.interrupt import held, last_chance
+from pyxl.interrupt import held
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.report import Report
 from pyxl.repository.reference import reference
@@ -87,13 +86,7 @@ def convert_file(
         file.write(end)
 
         undo.enter(Phase.COMMIT)
-        report.step("waiting for the disk")
-        report.progress(source.size, source.size)
-        syncing = Worker(file.sync)
-        syncing.start()
-        syncing.result()
-        last_chance()
-        file.commit()
+        commit(file, report, source.size)
         file.close()
     return Converted(identity.name, size + len(end), time.monotonic() - started)
 

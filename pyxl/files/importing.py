@@ -9,15 +9,14 @@ from typing import NamedTuple
 from pyxl.checkpoint.legacy import admit
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
-from pyxl.checkpoint.worker import Worker
 from pyxl.files.in_order import parts
 from pyxl.files.opened import LegacyView, opened
-from pyxl.files.output import discard
+from pyxl.files.output import commit, discard
 from pyxl.files.whole import identity_of, whole
 from pyxl.formats.legacy.old_config import OldConfig
 from pyxl.formats.stream import xl_header
 from pyxl.formats.stream.trailer import Identity
-from pyxl.interrupt import held, last_chance
+from pyxl.interrupt import held
 from pyxl.model.compression import Compression
 from pyxl.model.phases import Owed, Phase
 from pyxl.model.report import Report
@@ -71,13 +70,7 @@ def import_file(file: Path, repository: Path, report: Report) -> Imported:
         new.took(time.monotonic() - started, 0)
 
         undo.enter(Phase.COMMIT)
-        report.step("waiting for the disk")
-        report.progress(source.size, source.size)
-        syncing = Worker(new.sync)
-        syncing.start()
-        syncing.result()
-        last_chance()
-        new.commit()
+        commit(new, report, source.size)
         share = next(each for each in shares(made.all()) if each.facts.number == slot.number)
         new.close()
     return Imported(Path(str(slot)), share, time.monotonic() - started)

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pyxl.checkpoint.new_file import NewFile
+from pyxl.checkpoint.worker import Worker
 from pyxl.errors import UsageError
+from pyxl.interrupt import last_chance
+from pyxl.model.report import Report
 
 
 @contextmanager
@@ -29,6 +32,12 @@ class Unnamed(Protocol):
 
     committed: bool
 
+    def sync(self) -> None:
+        """Wait until it is on the disk."""
+
+    def commit(self) -> None:
+        """Give it its name."""
+
     def close(self) -> None:
         """Close it, and remove it if it has no name yet."""
 
@@ -38,3 +47,17 @@ def discard(made: Unnamed) -> str | None:
     has_name = made.committed
     made.close()
     return None if has_name else "nothing written"
+
+
+def commit(made: Unnamed, report: Report, size: int) -> None:
+    """Wait for the disk, and give a checkpoint that is made of ``size`` bytes its name.
+
+    :raise OSError: it has none, and nothing is lost.
+    """
+    report.step("waiting for the disk")
+    report.progress(size, size)
+    syncing = Worker(made.sync)
+    syncing.start()
+    syncing.result()
+    last_chance()
+    made.commit()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.descriptors import write_all
+from pyxl.checkpoint.frame_table import FrameTable
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.formats import seekable
 from pyxl.formats.stream import trailer
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.formats.stream.trailer import Identity, Trailer
@@ -66,17 +66,19 @@ class NewCheckpoint:
             self._before = None if slot.is_full else self._repository.newest(uuid)
             self._pack = NewFile(slot.path)
             self._owned.callback(self._pack.close)
-            self._table = self._memory_file("frames")
-            self._state = self._memory_file("state")
+            self._table = FrameTable()
+            self._owned.callback(self._table.close)
+            self._state = os.memfd_create("state", os.MFD_CLOEXEC)
+            self._owned.callback(os.close, self._state)
             self._packs = self._prepare()
         except BaseException:
             self.close()
             raise
-        self.fds = (self._pack.fd, self._table, self._state)
+        self.fds = (self._pack.fd, self._table.fd, self._state)
         self.words = f"level={how.level or 0}" + (f" threads={how.threads}" if how.threads else "")
         self._head: list[bytes] = []
         self._tail: list[bytes] = []
-        self._read = self._content = self._stored = 0
+        self._behind = 0  # bytes of the pack's index
         self._seconds, self._freeze = 0.0, 0.0
 
     def write(self, data: bytes) -> None:
@@ -85,17 +87,11 @@ class NewCheckpoint:
 
     def size(self) -> int:
         """Return how many bytes of the content have been looked at so far."""
-        while entry := os.pread(self._table, seekable.ENTRY.size, self._read):
-            stored, content = seekable.ENTRY.unpack(entry)
-            self._read += len(entry)
-            self._stored += stored
-            self._content += content
-        return self._content
+        return self._table.size()
 
     def stored(self) -> int:
         """Return how many bytes the pack has so far."""
-        self.size()
-        return self._stored
+        return self._table.stored() + self._behind
 
     def check(self) -> None:
         """Do nothing: the engine itself says what the disk refuses."""
@@ -110,7 +106,7 @@ class NewCheckpoint:
         at = places.RESULT.size + before + after
         head = b"".join((*self._head, data[places.RESULT.size : places.RESULT.size + before]))
         tail = b"".join((data[places.RESULT.size + before : at], *self._tail))
-        frames = self._frames()
+        frames = [(stored, content) for stored, content in self._table.entries() if stored]
         found = _Found(len(self._packs) + 1, frames)
         for _ in range(count):
             (number,) = places.NUMBER.unpack_from(data, at)
@@ -119,8 +115,8 @@ class NewCheckpoint:
             at += 2 * COLUMN
         index = pack.index(frames, found.hashes.tobytes())
         write_all(self._pack.fd, index)
-        self._stored += len(index)
-        own = PackRef(self._slot.path.name, self._stored)
+        self._behind = len(index)
+        own = PackRef(self._slot.path.name, self.stored())
         packs, runs = _only_used((*self._packs, own), found.runs)
         made = Manifest(self._facts(identity, found, 0), packs, head, tail, runs)
         size = Layout(made).size
@@ -164,11 +160,6 @@ class NewCheckpoint:
         finally:
             self._owned.close()
 
-    def _memory_file(self, name: str) -> int:
-        fd = os.memfd_create(name, os.MFD_CLOEXEC)
-        self._owned.callback(os.close, fd)
-        return fd
-
     def _prepare(self) -> tuple[PackRef, ...]:
         """Write down what is known of the guest's pages, and return the packs where they lie."""
         chunks: dict[int, bytearray] = {}
@@ -184,11 +175,6 @@ class NewCheckpoint:
         for number, columns in chunks.items():
             write_all(self._state, places.NUMBER.pack(number) + columns)
         return packs
-
-    def _frames(self) -> list[tuple[int, int]]:
-        self.size()
-        entries = seekable.ENTRY.iter_unpack(os.pread(self._table, self._read, 0))
-        return [(stored, content) for stored, content in entries if stored]
 
     def _facts(self, identity: Identity, found: "_Found", size: int) -> Facts:
         return Facts(
