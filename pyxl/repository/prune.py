@@ -55,7 +55,8 @@ def prune(
         gone = _chosen(repository, keep, remove)
         try:
             before = _size(repository)
-            _remove(repository.path, _temporaries(repository.path))
+            # libxc's files are made beside others: whose process lives is not left over.
+            _remove(repository.path, (name for name in _temporaries(repository.path) if not _lives(name)))
             _remove(repository.manifests, (repository.manifest_path(number).name for number in gone))
             _remove(repository.manifests, _temporaries(repository.manifests))
             survey = Survey(repository)
@@ -122,6 +123,10 @@ def _rewrite(repository: Repository, survey: Survey, chosen: list[str]) -> tuple
 def _temporaries(directory: Path) -> list[str]:
     """Return the names of files that became nothing, as their writers have died."""
     return [each.name for each in directory.iterdir() if _TEMPORARY.fullmatch(each.name)]
+
+
+def _lives(name: str) -> bool:
+    return Path("/proc", name.split(".")[-2]).exists()
 
 
 def _remove(directory: Path, names: Iterable[str]) -> None:
