@@ -7,7 +7,7 @@ import os
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.frame_table import FrameTable
 from pyxl.checkpoint.new_file import NewFile
+from pyxl.errors import StreamError
 from pyxl.formats.stream import trailer
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 from pyxl.formats.stream.trailer import Identity, Trailer
@@ -165,12 +166,10 @@ class NewCheckpoint:
         chunks: dict[int, bytearray] = {}
         packs: tuple[PackRef, ...] = ()
         if self._before is not None:
-            view = View(self._repository, self._before)
-            try:
-                packs = view.manifest.packs
+            # One that is damaged is no reason for having no other: then all pages are written.
+            with suppress(StreamError), closing(View(self._repository, self._before)) as view:
                 chunks = _known(view, PageHash(self._repository.secret).zero)
-            finally:
-                view.close()
+                packs = view.manifest.packs
         write_all(self._state, places.STATE.pack(len(packs) + 1, len(chunks), self._repository.secret))
         for number, columns in chunks.items():
             write_all(self._state, places.NUMBER.pack(number) + columns)

@@ -70,3 +70,12 @@ def test_a_broken_page_stays_broken(repository: Repository) -> None:
     assert differing(with_broken, source) == [0xC1]
     source.broken = set()
     assert not differing(restored(repository, checkpoint(repository, source)), source)
+
+
+def test_one_that_is_damaged_is_no_reason_for_having_no_other(repository: Repository) -> None:
+    source = guest()
+    checkpoint(repository, source)
+    pack = repository.pack_path(1)
+    pack.write_bytes(pack.read_bytes()[:-1] + b"\0")
+    assert not differing(restored(repository, checkpoint(repository, source)), source)
+    assert repository.listed(2).facts.new == repository.listed(1).facts.new
