@@ -27,8 +27,9 @@ if TYPE_CHECKING:
             """
 
 
-#: Frames that are kept: a sweep over the guest has one of each pack in use.
-_KEPT = 64
+#: Frames that are kept: some, and two of each pack, as a sweep over the guest has one or two of each in use.  More
+#: would only cost the memory that they are opened into.
+_SOME, _OF_EACH, _MOST = 4, 2, 64
 
 
 class FrameCache:
@@ -37,6 +38,7 @@ class FrameCache:
     def __init__(self, packs: "Sequence[Pack]", most: int) -> None:
         self._packs = packs
         self._most = most
+        self._most_kept = min(_SOME + _OF_EACH * len(packs), _MOST)
         self._decompressor = Decompressor()
         self._kept: dict[tuple[int, int], memoryview] = {}  # the one that was used last is the last
 
@@ -48,7 +50,7 @@ class FrameCache:
         key = pack, number
         room = self._kept.pop(key, None)
         if room is None:
-            room = self._kept.pop(next(iter(self._kept))) if len(self._kept) >= _KEPT else buffer(self._most)
+            room = self._kept.pop(next(iter(self._kept))) if len(self._kept) >= self._most_kept else buffer(self._most)
             self.open(pack, number, room)
         self._kept[key] = room
         return room
