@@ -31,22 +31,23 @@ def run(faults: Faults, count: int, seed: int) -> Iterator[str]:
         way, place = WAYS[number % len(WAYS)]
         load = chance.choice(LOADS)
         dom0.ask(GUEST, "^dirtying", f"dirty {load}")
-        if bad := _once(dom0, faults.hash, way, place):
+        dom0.ask(GUEST, "^wrote", f"write /run/which {number}")
+        if bad := _once(dom0, faults.hash, way, place, number):
             yield f"{number + 1}, {way}, {load} MiB/s: {bad}"
             faults.have_guest("pyxl")
 
 
-def _once(dom0: Dom0, wanted: str, way: str, place: str) -> str:
-    before = dom0.tick(GUEST)
+def _once(dom0: Dom0, wanted: str, way: str, place: str, number: int) -> str:
     said = json.loads(dom0.pyxl(f"{way} --json --progress none {GUEST} {place}").stdout)
-    after = dom0.tick(GUEST)
+    dom0.tick(GUEST)
+    dom0.ask(GUEST, "^wrote", "write /run/which later")
     dom0.run(f"xl destroy {GUEST}; pyxl restore --progress none {place}")
     held = int(dom0.ask(GUEST, r"^sh \d+", BYTES).split()[1])
     found = dom0.tick(GUEST)
     if found.hash != wanted:
         return f"its memory has the hash {found.hash}"
-    if not before.counter < found.counter <= after.counter:
-        return f"it is of the moment {found.counter}, not of {before.counter} to {after.counter}"
+    if (which := dom0.ask(GUEST, "^read", "read /run/which").split()[-1]) != str(number):
+        return f"it is of another moment: {which}"
     return "" if held <= 2 else f"its file holds {held} bytes; {said}"
 
 
