@@ -184,8 +184,8 @@ class Repository:
         listing = f"`pyxl checkpoints {self.path}` lists them."
         if not found:
             raise PyxlError(f"{self.path} has no whole checkpoint{f' for {which}' if which else ''}", listing)
-        guests = sorted({facts.name for facts in found}) if len({facts.uuid for facts in found}) > 1 else []
-        if guests:
+        guests = sorted({facts.name for facts in found})  # one that was created anew has another uuid
+        if len(guests) > 1:
             said = f"{self.path} has checkpoints of {', '.join(guests[:5])}{' and others' if len(guests) > 5 else ''}"
             raise UsageError(f"{said}: which is meant?", f"Name the guest, as in {self.path}@{guests[0]}, or a number.")
         return max(found, key=lambda facts: facts.number).number

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pyxl.errors import UsageError
 from pyxl.memory.places import RUN
 from pyxl.repository.repository import Repository
 from pyxl.repository.view import View
@@ -79,3 +80,13 @@ def test_one_that_is_damaged_is_no_reason_for_having_no_other(repository: Reposi
     pack.write_bytes(pack.read_bytes()[:-1] + b"\0")
     assert not differing(restored(repository, checkpoint(repository, source)), source)
     assert repository.listed(2).facts.new == repository.listed(1).facts.new
+
+
+def test_a_guest_that_was_created_anew_goes_on_under_its_name(repository: Repository) -> None:
+    checkpoint(repository, guest(), uuid="u1")
+    checkpoint(repository, guest(), uuid="u2")
+    assert repository.resolve("") == repository.resolve("web1") == 2
+    assert repository.resolve("u1") == 1
+    checkpoint(repository, guest(), uuid="u3", name="db")
+    with pytest.raises(UsageError, match="has checkpoints of db, web1: which is meant"):
+        repository.resolve("latest")
