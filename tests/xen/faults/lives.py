@@ -20,8 +20,11 @@ WAYS = (
 )  # fmt: skip
 #: MiB that the guest rewrites once a second.
 LOADS = (1, 4, 16)
-#: How many bytes the file holds, each counted once where it is repeated.
-BYTES = "sh kill -STOP $writer; tr -s '\\000-\\007' < /run/dirtied | wc -c; kill -CONT $writer"
+#: How many bytes the file holds, each counted once where it is repeated; nobody writes to it meanwhile.
+BYTES = (
+    "sh kill -STOP $writer; killall -STOP dd 2> /dev/null; tr -s '\\000-\\007' < /run/dirtied | wc -c; "
+    "killall -CONT dd 2> /dev/null; kill -CONT $writer"
+)
 
 HOST, ADDRESS = "10.78.0.1", "10.78.0.2"
 #: Makes the guest's disk and config, and sends to it from then on, whether it is there or not.
