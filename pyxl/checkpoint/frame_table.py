@@ -1,4 +1,7 @@
-"""What an engine tells of the frames that it makes: an entry for each, in a file in memory that it shares."""
+"""What an engine tells of the frames that it makes, and what streams have in common whose frames it makes.
+
+It adds an entry for each frame to a file in memory that it shares.
+"""
 
 import os
 
@@ -40,3 +43,21 @@ class FrameTable:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+class ByTable:
+    """What streams have in common whose frames are told of in ``_table``; ``_behind`` counts bytes behind them."""
+
+    _table: FrameTable
+    _behind = 0
+
+    def size(self) -> int:
+        """Return how many bytes of the content there are so far."""
+        return self._table.size()
+
+    def stored(self) -> int:
+        """Return how many bytes are stored so far."""
+        return self._table.stored() + self._behind
+
+    def check(self) -> None:
+        """Do nothing: the engine itself says what the target refuses."""

@@ -3,11 +3,8 @@
 It has the methods of summed.py's kinds; the content is what they write, but its trailer has no sums.
 """
 
-import os
-import stat
-
 from pyxl.checkpoint.descriptors import write_all
-from pyxl.checkpoint.frame_table import FrameTable
+from pyxl.checkpoint.frame_table import ByTable, FrameTable
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.zstd import Compressor
 from pyxl.formats import seekable
@@ -20,16 +17,14 @@ _LEVEL = 1
 _FRAME = 2 << 20
 
 
-class Framed:
+class Framed(ByTable):
     """A new file of frames; the save-helper appends to the first of ``fds`` and tells of each frame in the second."""
 
     def __init__(self, file: NewFile, how: Compression) -> None:
         self._table = FrameTable()
         self.fds = (file.fd, self._table.fd)
-        self.words = f"level={how.level or 0}" + (f" threads={how.threads}" if how.threads else "")
+        self.words = how.words
         self._fd = file.fd
-        self._is_file = stat.S_ISREG(os.fstat(file.fd).st_mode)
-        self._behind = 0  # bytes of the seek table
 
     def write(self, data: bytes) -> None:
         """Append all of ``data``.
@@ -41,17 +36,6 @@ class Framed:
             frame = Compressor(_LEVEL, len(part)).frame(part)
             write_all(self._fd, frame)
             self._table.add(len(frame), len(part))
-
-    def size(self) -> int:
-        """Return how many bytes of the content are in the file so far."""
-        return self._table.size()
-
-    def stored(self) -> int:
-        """Return how many bytes the file has so far."""
-        return self._table.stored() + self._behind
-
-    def check(self) -> None:
-        """Do nothing: the save-helper itself says what the target refuses."""
 
     def end(self, identity: Identity) -> int:
         """Append the trailer and the seek table, and return the size of the content; nothing may be written any more.

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 FRAMES = 1024
 WORD = 8
 #: A page's type in a word, and what of it has no page in the stream.
-_TYPE_SHIFT, _TYPE_MASK = 60, 0xF
-_BROKEN, _ABSENT = 0xD, 0xF
+TYPE_SHIFT, _TYPE_MASK = 60, 0xF
+BROKEN, _ABSENT = 0xD, 0xF
 #: Where Xen's answer has the type.
 _ANSWER_SHIFT = 28
 
@@ -114,7 +114,7 @@ def _mixed(frames: "Sequence[int]", types: "memoryview[int]") -> Batch:
         kind = answer >> _ANSWER_SHIFT & _TYPE_MASK
         if kind == _ABSENT:
             continue
-        words.append((kind << _TYPE_SHIFT | gfn).to_bytes(WORD, "little"))
-        if kind != _BROKEN:
+        words.append((kind << TYPE_SHIFT | gfn).to_bytes(WORD, "little"))
+        if kind != BROKEN:
             gfns.append(gfn.to_bytes(WORD, "little"))
     return Batch(b"".join(words), b"".join(gfns))

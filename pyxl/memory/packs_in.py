@@ -5,7 +5,6 @@ Imports next to nothing: the save-helper starts through here.
 
 import ctypes
 import os
-import struct
 from _bisect import bisect_left
 from itertools import accumulate
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Number of frames, descriptor, magic: the end of a pack.
 _FOOT_BYTES = 9
-_COUNT = struct.Struct("<Q")
-_RECORD = struct.Struct("<QQ")
 
 
 class PacksSource(PlainSource):
@@ -37,12 +34,12 @@ class PacksSource(PlainSource):
     def __init__(self, fd: int, plan: int, packs: list[int]) -> None:
         super().__init__(fd)
         data = os.pread(plan, os.fstat(plan).st_size, 0)
-        (count,) = _COUNT.unpack_from(data)
-        records = data[_COUNT.size : _COUNT.size + count * _RECORD.size]
-        pairs = list(_RECORD.iter_unpack(records))
+        (count,) = places.RECORDS.unpack_from(data)
+        runs_at = places.RECORDS.size + count * places.RECORD.size
+        pairs = list(places.RECORD.iter_unpack(data[places.RECORDS.size : runs_at]))
         self._starts: list[int] = [start for start, _ in pairs]
         self._firsts: list[int] = list(accumulate((runs for _, runs in pairs), initial=0))
-        self._runs = memoryview(data)[_COUNT.size + len(records) :]
+        self._runs = memoryview(data)[runs_at:]
         self.packs = [_Pack(fd) for fd in packs]
 
     def pages(self) -> "PacksPages":

@@ -8,9 +8,11 @@ import ctypes
 import os
 
 from pyxl.checkpoint.buffers import buffer
+from pyxl.checkpoint.descriptors import write_all
 from pyxl.checkpoint.zstd import Compressor
 from pyxl.memory import places
-from pyxl.memory.batches import FRAMES, WORD, gfns_from
+from pyxl.memory.batches import BROKEN as BROKEN_TYPE
+from pyxl.memory.batches import FRAMES, TYPE_SHIFT, WORD, gfns_from
 from pyxl.memory.frames_out import FramesSink
 from pyxl.memory.page_hash import PageHash
 from pyxl.memory.places import ABSENT, BROKEN, CHUNK, COLUMN, SLOTS, ZERO
@@ -22,8 +24,6 @@ TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TYPE_SHIFT = 60
-_BROKEN_TYPE = 0xD
 #: Fewer changed pages of a batch than these wait for those of the next ones, to be compressed together.
 _ALONE = SLOTS // 4
 _ZEROS = ZERO.to_bytes(WORD, "little") * CHUNK
@@ -34,8 +34,8 @@ _FEW = 8
 class _Chunk:
     """Hashes and places of 1024 frames of the guest."""
 
-    def __init__(self, column: bytes = bytes(2 * COLUMN)) -> None:
-        self.bytes = bytearray(column)
+    def __init__(self) -> None:
+        self.bytes = bytearray(2 * COLUMN)
         self.hashes = memoryview(self.bytes)[:COLUMN].cast("Q")
         self.places = memoryview(self.bytes)[COLUMN:].cast("Q")
 
@@ -66,15 +66,12 @@ class PackSink:
         self._after: list[bytes] = []
         self._now: dict[int, _Chunk] = {}
         self._number = 0  # of the next frame
-        self._waiting = Gathered(self._frames.pace.level)
+        self._waiting = _Gathered(self._frames.pace.level)
         data = os.pread(state, os.fstat(state).st_size, 0)
-        self._pack, _, secret = places.STATE.unpack_from(data)
+        self._pack, secret = places.STATE.unpack_from(data)
         self.hash = PageHash(secret)
         self.zero_hashes = self.hash.zero.to_bytes(WORD, "little") * CHUNK
-        self._known: dict[int, bytes] = {}
-        for at in range(places.STATE.size, len(data), places.NUMBER.size + 2 * COLUMN):
-            (number,) = places.NUMBER.unpack_from(data, at)
-            self._known[number] = data[at + places.NUMBER.size : at + places.NUMBER.size + 2 * COLUMN]
+        self._known = dict(places.chunks(data, places.STATE.size))
 
     @property
     def level(self) -> int:
@@ -121,13 +118,13 @@ class PackSink:
         """Write what still waits, and what is known now."""
         self._flush()
         before, after = b"".join(self._before), b"".join(self._after)
-        parts: list[bytes | bytearray] = [places.RESULT.pack(len(before), len(after), len(self._now)), before, after]
+        parts: list[bytes | memoryview] = [places.RESULT.pack(len(before), len(after)), before, after]
         for number in sorted(self._now):
-            parts += places.NUMBER.pack(number), self._now[number].bytes
+            parts += places.NUMBER.pack(number), memoryview(self._now[number].bytes)
         os.ftruncate(self._state, 0)
-        at = 0
+        os.lseek(self._state, 0, os.SEEK_SET)
         for part in parts:
-            at += os.pwrite(self._state, part, at)
+            write_all(self._state, part)
 
     def _flush(self) -> None:
         if self._waiting.pages:
@@ -135,7 +132,7 @@ class PackSink:
             self.put(frame, slots)
 
 
-class Gathered:
+class _Gathered:
     """Pages that are copied one behind the other, to become a frame."""
 
     def __init__(self, level: int) -> None:
@@ -266,11 +263,11 @@ def _stretches(words: "memoryview[int]") -> "Iterator[tuple[int, int, bool]]":
         return
     first = count = 0
     for word in words:
-        if word >> _TYPE_SHIFT == _BROKEN_TYPE:
+        if word >> TYPE_SHIFT == BROKEN_TYPE:
             if count:
                 yield first, count, False
                 count = 0
-            yield word & ((1 << _TYPE_SHIFT) - 1), 1, True
+            yield word & ((1 << TYPE_SHIFT) - 1), 1, True
         elif count and word == first + count and word % CHUNK:
             count += 1
         else:

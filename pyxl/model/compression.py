@@ -15,6 +15,11 @@ class Compression(NamedTuple):
     level: int | None = None
     threads: int | None = None
 
+    @property
+    def words(self) -> str:
+        """How the save-helper's engine is asked for it."""
+        return f"level={self.level or 0}" + (f" threads={self.threads}" if self.threads else "")
+
 
 def compression(text: str, threads: int | None) -> Compression | None:
     """Return the compression that a user asks for by a level, `auto` or `off`; None for that.

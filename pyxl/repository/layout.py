@@ -96,9 +96,9 @@ class Layout:
             of_part: bytes | memoryview = self._runs[RUN.size * self._firsts[part - 1] : RUN.size * self._firsts[part]]
             if part in self._with_broken:
                 of_part = b"".join(RUN.pack(*run) for run in self.runs(part) if run[2] != BROKEN)
-            rows.append(struct.pack("<QQ", self.starts[part] + self._heads[part], len(of_part) // RUN.size))
+            rows.append(places.RECORD.pack(self.starts[part] + self._heads[part], len(of_part) // RUN.size))
             runs.append(of_part)
-        return struct.pack("<Q", len(rows)) + b"".join(rows) + b"".join(runs)
+        return places.RECORDS.pack(len(rows)) + b"".join(rows) + b"".join(runs)
 
 
 def _head_size(words: int) -> int:

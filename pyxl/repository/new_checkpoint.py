@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.checkpoint.descriptors import write_all
-from pyxl.checkpoint.frame_table import FrameTable
+from pyxl.checkpoint.frame_table import ByTable, FrameTable
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.errors import StreamError
 from pyxl.formats.stream import trailer
@@ -48,7 +48,7 @@ class Slot(NamedTuple):
         return f"{self.repository.path}@{self.number}"
 
 
-class NewCheckpoint:
+class NewCheckpoint(ByTable):
     """A checkpoint of guest ``uuid``, compared with its newest one; the repository is in use until ``close``.
 
     ``fds`` and ``words`` are for the engine: it appends frames to the first, and tells of them in the second; the third
@@ -76,26 +76,14 @@ class NewCheckpoint:
             self.close()
             raise
         self.fds = (self._pack.fd, self._table.fd, self._state)
-        self.words = f"level={how.level or 0}" + (f" threads={how.threads}" if how.threads else "")
+        self.words = how.words
         self._head: list[bytes] = []
         self._tail: list[bytes] = []
-        self._behind = 0  # bytes of the pack's index
         self._seconds, self._freeze = 0.0, 0.0
 
     def write(self, data: bytes) -> None:
         """Keep what belongs in front of the pages, or, once the engine has come to these, behind them."""
         (self._tail if self.size() else self._head).append(data)
-
-    def size(self) -> int:
-        """Return how many bytes of the content have been looked at so far."""
-        return self._table.size()
-
-    def stored(self) -> int:
-        """Return how many bytes the pack has so far."""
-        return self._table.stored() + self._behind
-
-    def check(self) -> None:
-        """Do nothing: the engine itself says what the disk refuses."""
 
     def end(self, identity: Identity) -> int:
         """Write the pack's index, and make the manifest; return the size of the content.
@@ -103,17 +91,14 @@ class NewCheckpoint:
         :raise OSError: the disk takes no more.
         """
         data = os.pread(self._state, os.fstat(self._state).st_size, 0)
-        before, after, count = places.RESULT.unpack_from(data)
-        at = places.RESULT.size + before + after
-        head = b"".join((*self._head, data[places.RESULT.size : places.RESULT.size + before]))
-        tail = b"".join((data[places.RESULT.size + before : at], *self._tail))
+        before, after = places.RESULT.unpack_from(data)
+        pages_at = places.RESULT.size + before
+        head = b"".join((*self._head, data[places.RESULT.size : pages_at]))
+        tail = b"".join((data[pages_at : pages_at + after], *self._tail))
         frames = [(stored, content) for stored, content in self._table.entries() if stored]
         found = _Found(len(self._packs) + 1, frames)
-        for _ in range(count):
-            (number,) = places.NUMBER.unpack_from(data, at)
-            at += places.NUMBER.size
-            found.add(number * CHUNK, memoryview(data)[at : at + 2 * COLUMN])
-            at += 2 * COLUMN
+        for number, columns in places.chunks(data, pages_at + after):
+            found.add(number * CHUNK, memoryview(columns))
         index = pack.index(frames, found.hashes.tobytes())
         write_all(self._pack.fd, index)
         self._behind = len(index)
@@ -147,6 +132,7 @@ class NewCheckpoint:
         :raise NameNotDurable: it has its name, but may lose it again.
         :raise OSError: there is no checkpoint.
         """
+        self._owned.callback(self._remove_unneeded)
         self._pack.commit()
         try:
             self._manifest.commit()
@@ -155,11 +141,12 @@ class NewCheckpoint:
 
     def close(self) -> None:
         """Close all, and remove what did not become a checkpoint; harmless when done twice."""
-        try:
-            if getattr(self, "_pack", None) and self._pack.committed and not self.committed:
-                self._slot.path.unlink(missing_ok=True)
-        finally:
-            self._owned.close()
+        self._owned.close()
+
+    def _remove_unneeded(self) -> None:
+        """Remove a pack that has its name, where the manifest got none."""
+        if self._pack.committed and not self.committed:
+            self._slot.path.unlink(missing_ok=True)
 
     def _prepare(self) -> tuple[PackRef, ...]:
         """Write down what is known of the guest's pages, and return the packs where they lie."""
@@ -170,7 +157,7 @@ class NewCheckpoint:
             with suppress(StreamError), closing(View(self._repository, self._before)) as view:
                 chunks = _known(view, PageHash(self._repository.secret).zero)
                 packs = view.manifest.packs
-        write_all(self._state, places.STATE.pack(len(packs) + 1, len(chunks), self._repository.secret))
+        write_all(self._state, places.STATE.pack(len(packs) + 1, self._repository.secret))
         for number, columns in chunks.items():
             write_all(self._state, places.NUMBER.pack(number) + columns)
         return packs
