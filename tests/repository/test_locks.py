@@ -1,6 +1,7 @@
 """Many work in a repository at once, or one alone: processes that are forked, and what they see of each other."""
 
 import errno
+import fcntl
 import os
 import signal
 import time
@@ -34,7 +35,7 @@ class Other:
             try:
                 with lock():
                     os.write(says, b".")
-                    time.sleep(2 * SECONDS)
+                    signal.pause()
             finally:
                 os._exit(1)
         os.close(says)
@@ -90,11 +91,25 @@ def test_one_alone_waits_for_those_who_share(locks: Locks, other: Start) -> None
     assert waiting.has_it()
 
 
-def test_whoever_comes_after_one_who_waits_to_be_alone_waits(locks: Locks, other: Start) -> None:
+def wait_for_door(directory: Path) -> None:
+    """Wait until somebody who wants to be alone has the door."""
+    end = time.monotonic() + SECONDS
+    with (directory / "door").open() as door:
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(door, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            fcntl.flock(door, fcntl.LOCK_UN)
+            time.sleep(0.01)
+    pytest.fail("nobody took it")
+
+
+def test_whoever_comes_after_one_who_waits_to_be_alone_waits(locks: Locks, other: Start, tmp_path: Path) -> None:
     reader = other(locks.shared)
     assert reader.has_it()
     waiting = other(locks.alone)
-    time.sleep(0.2)
+    wait_for_door(tmp_path / "locks")
     newcomer = other(locks.shared)
     assert not newcomer.has_it(0.2)
     reader.end()

@@ -104,13 +104,13 @@ LISTEN = (
 SEND = f"""
 ip addr add {HOST}/24 dev xenbr0; ip link set xenbr0 mtu {MTU}; ip link set vif{{domid}}.0-emu mtu {MTU}
 head -c {{size}} /dev/urandom > /root/sent
-python3 -c 'import socket, time; s = socket.create_connection(("{ADDRESS}", 5000), 60)
-s.sendall(open("/root/sent", "rb").read()); time.sleep(600)' > /dev/null 2>&1 & echo $!
+python3 -c 'import signal, socket; s = socket.create_connection(("{ADDRESS}", 5000), 60)
+s.sendall(open("/root/sent", "rb").read()); signal.pause()' > /dev/null 2>&1 & echo $!
 """
 #: Waits until all was sent, and the guest has said so.
 ACKNOWLEDGED = """
 for i in $(seq 300); do
-    [ "$(ss -Htn dst :5000 | awk '{ print $3 }')" = 0 ] && sleep 1 && exit 0
+    [ "$(ss -Htn dst :5000 | awk '{ print $3 }')" = 0 ] && exit 0
     sleep 0.1
 done
 exit 1
@@ -130,7 +130,7 @@ def test_what_the_network_card_receives_is_in_the_file(dom0: Dom0) -> None:
     dom0.run(ACKNOWLEDGED)
     dom0.run(GO_ON)
     dom0.run(f"xl destroy net; pyxl restore {FILE}")
-    dom0.ask("net", "^sh", "sh echo > /run/go; sleep 2")
+    dom0.ask("net", "^sh", f"sh echo > /run/go; until [ $(stat -c %s /run/got) -ge {RECEIVED} ]; do sleep 0.1; done")
     digest = dom0.run("md5sum /root/sent | cut -c1-32").stdout.strip()
     assert dom0.ask("net", "^sh [0-9a-f]{32}", f"sh head -c {RECEIVED} /run/got | md5sum").split()[1] == digest
     dom0.run(f"kill {sender}; xl destroy net; ip addr del {HOST}/24 dev xenbr0")
