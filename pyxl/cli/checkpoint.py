@@ -2,26 +2,27 @@
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from click.core import ParameterSource
 
-from pyxl.cli import options, progress, wiring
+from pyxl.cli import options, progress, save_options, wiring
 from pyxl.cli.words import size, tell
 from pyxl.model.compression import AUTO, OFF, Compression, compression
 from pyxl.model.engine import ENGINES, proven
 from pyxl.model.live import DOWNTIME_MS, ROUNDS, Live
 from pyxl.model.phases import After
-from pyxl.model.report import Report
 from pyxl.ops import pyxl_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from pyxl.ops.save import Saved
     from pyxl.repository.manifest import Facts
+    from pyxl.repository.new_checkpoint import Slot
     from pyxl.repository.repository import Repository
 
 #: Seconds that the removal of old checkpoints waits for others in the repository; the next one does it then.
@@ -36,11 +37,11 @@ PRUNE_SECONDS = 10.0
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused.")
 @click.option("--full", is_flag=True, help="Write all pages, not only those that changed.")
 @click.option("--force", is_flag=True, help="Go on even where a vNUMA topology is lost.")
-@options.max_downtime
-@options.max_rounds
+@save_options.max_downtime
+@save_options.max_rounds
 @options.engine
 @click.option("--compress", metavar="LEVEL", help=f"zstd's level, or {AUTO}, which keeps pace with the disk; {AUTO}.")
-@options.threads
+@save_options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @progress.option
 @click.argument("words", nargs=-1, required=True, metavar="[DOMAIN] REPO")
@@ -121,7 +122,6 @@ class _Asked(NamedTuple):
 def _checkpoint(verbose: bool, asked: _Asked, mode: str) -> "tuple[Saved, Facts]":
     from pyxl.ops.lookup import find_guest, name_of
     from pyxl.ops.save import SaveOrder, save
-    from pyxl.repository.new_checkpoint import Slot
     from pyxl.repository.repository import Repository
 
     with wiring.on_host("checkpoint", verbose) as host:
@@ -129,44 +129,42 @@ def _checkpoint(verbose: bool, asked: _Asked, mode: str) -> "tuple[Saved, Facts]
         name = name_of(host.store, found.domid)
         log = host.log_to(name)
         repository = Repository.made(asked.path.absolute())
-        order = SaveOrder(
-            found, _file_in(repository), asked.after, force=asked.force, engine=asked.engine, compression=asked.how,
-            live=asked.live,
-        )  # fmt: skip
-        watch = host.monitor_in_background(name)
-        with progress.shown(mode, log) as report:
-            if proven(asked.engine, host.xen.release(), found.hvm):
-                slot = Slot(repository, repository.new_number(), asked.is_full)
-                saved = save(host.xen, host.store, wiring.open_dm, order._replace(target=slot), report, watch)
-                facts = repository.listed(slot.number).facts
+        engine = proven(asked.engine, host.xen.release(), found.hvm)
+        with progress.shown(mode, log) as report, _target(repository, engine, asked.is_full) as target:
+            order = SaveOrder(
+                found, target, asked.after, force=asked.force, engine=asked.engine, compression=asked.how,
+                live=asked.live,
+            )  # fmt: skip
+            watch = host.monitor_in_background(name)
+            saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
+            if isinstance(target, Path):
+                from pyxl.files.importing import import_file
+
+                done = import_file(target, repository.path, report, is_full=asked.is_full)
+                saved = saved._replace(stored=done.share.own, seconds=saved.seconds + done.seconds)
+                facts = done.share.facts
             else:
-                saved, facts = _through_file(
-                    repository, lambda: save(host.xen, host.store, wiring.open_dm, order, report, watch), report
-                )
+                facts = repository.listed(target.number).facts
         log(_said(saved, facts, str(asked.path))[0])
     return saved, facts
 
 
-def _file_in(repository: "Repository") -> Path:
-    """Return a file for a checkpoint that libxc makes: only pyxl's own engine writes packs.
+@contextmanager
+def _target(repository: "Repository", engine: str, is_full: bool) -> "Iterator[Slot | Path]":
+    """Yield what is saved to: only pyxl's own engine writes packs, and what libxc makes is imported from a file.
 
-    A prune removes it, should this process die.
+    A prune removes that one, should this process die.
     """
-    return repository.path / f".libxc.{os.getpid()}.new"
+    from pyxl.repository.new_checkpoint import Slot
 
-
-def _through_file(
-    repository: "Repository", save: "Callable[[], Saved]", report: Report
-) -> "tuple[Saved, Facts]":
-    from pyxl.files.importing import import_file
-
-    file = _file_in(repository)
+    if engine:
+        yield Slot(repository, repository.new_number(), is_full)
+        return
+    file = repository.path / f".libxc.{os.getpid()}.new"
     try:
-        saved = save()
-        share = import_file(file, repository.path, report).share
+        yield file
     finally:
         file.unlink(missing_ok=True)
-    return saved._replace(stored=share.own), share.facts
 
 
 def _said(saved: "Saved", facts: "Facts", path: str) -> "tuple[str, dict[str, object]]":
@@ -176,27 +174,26 @@ def _said(saved: "Saved", facts: "Facts", path: str) -> "tuple[str, dict[str, ob
     what = f"{size(facts.new * PAGE_SIZE)} of {size(facts.pages * PAGE_SIZE)} new, {size(saved.stored)} stored"
     said = f'checkpoint {facts.number} of "{facts.name}" in {path}: {what} in {saved.seconds:.1f} s{away(saved)}'
     told = {
-        **document(0, saved), "repository": path, "number": facts.number, "uuid": facts.uuid, "saved": facts.saved,
+        **document(saved), "repository": path, "number": facts.number, "uuid": facts.uuid, "saved": facts.saved,
         "pages": facts.pages, "zero_pages": facts.zero, "new_pages": facts.new,
     }  # fmt: skip
-    del told["domid"]
     return said, told
 
 
 def _remove_old(repository: "Repository", keep: str, uuid: str) -> None:
     """Remove what the rules do not keep; that others are at work is no failure of the checkpoint."""
     from pyxl.repository.locks import Busy
-    from pyxl.repository.prune import prune
-    from pyxl.repository.retention import kept, parse
+    from pyxl.repository.prune import outdated, prune
+    from pyxl.repository.retention import parse
 
-    of_guest = [each.facts for each in repository.all() if each.facts.uuid == uuid]
-    old = {facts.number for facts in of_guest} - kept(parse(keep), of_guest)
-    if not old:
-        return
+    rules = parse(keep)
+    with repository.locks.shared():
+        if not outdated(repository, rules, uuid):
+            return
     try:
-        done = prune(repository, remove=old, seconds=PRUNE_SECONDS)
+        done = prune(repository, rules, uuid=uuid, seconds=PRUNE_SECONDS)
     except Busy as busy:
         tell(f"pyxl: no old checkpoint is removed now: {busy}")
         return
-    if done.removed:
+    if done.removed:  # else somebody else has done it meanwhile
         tell(f"removed old checkpoints ({', '.join(map(str, done.removed))}): {size(done.freed)} freed")

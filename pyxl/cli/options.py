@@ -4,8 +4,7 @@ import click
 
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.engine import ENGINES
-from pyxl.model.live import DOWNTIME_MS, ROUNDS
-from pyxl.ops import programs, pyxl_conf
+from pyxl.ops import programs
 
 dm_control = click.option(
     "--dm-control", type=click.Choice(["qmp", "xenstore"]),
@@ -14,20 +13,6 @@ dm_control = click.option(
 
 engine = click.option(
     "--engine", type=click.Choice(list(ENGINES)), default="direct", help="What moves the guest's memory.",
-)  # fmt: skip
-
-max_downtime = click.option(
-    "--max-downtime", "downtime", type=click.IntRange(1, 60_000), metavar="MS",
-    help=f"Of a live save: suspend the guest once what is left takes no longer; {DOWNTIME_MS}.",
-)  # fmt: skip
-
-max_rounds = click.option(
-    "--max-rounds", "rounds", type=click.IntRange(1, 1000), metavar="N",
-    help=f"Of a live save: suspend the guest after so many rounds at the latest; {ROUNDS}.",
-)  # fmt: skip
-
-threads = click.option(
-    "--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli import options, progress, wiring
+from pyxl.cli import options, progress, save_options, wiring
 from pyxl.cli.saved import away, document
 from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import compressed, size
@@ -31,11 +31,11 @@ class _BareCompress(click.Command):
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
 @click.option("--force", is_flag=True, help="Save even where room seems short, or a vNUMA topology is lost.")
 @click.option("--live", is_flag=True, help="Copy most of the memory while the domain runs.")
-@options.max_downtime
-@options.max_rounds
+@save_options.max_downtime
+@save_options.max_rounds
 @options.engine
 @click.option("--compress", metavar="[=LEVEL|auto|off]", help="Write zstd frames; auto keeps pace with the disk.")
-@options.threads
+@save_options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @progress.option
 @click.argument("domain")
@@ -75,6 +75,6 @@ def save_command(
     said = f'saved {found.domid} "{saved.name}" to {order}: {what} in {saved.seconds:.1f} s'
     said += away(saved)
     log(said)
-    told = {**document(found.domid, saved), "file": str(order), "after": after.value}
+    told = {"domid": found.domid, **document(saved), "file": str(order), "after": after.value}
     said = json.dumps(told) if as_json else f"{said}; {after.value}"
     click.echo(said, err=order.target == STDOUT)

@@ -20,10 +20,10 @@ def away(saved: Saved) -> str:
     )
 
 
-def document(domid: int, saved: Saved) -> dict[str, Any]:
+def document(saved: Saved) -> dict[str, Any]:
     """Return what `--json` prints of every save (pyxl/cli/README.md)."""
     return {
-        "domid": domid, "name": saved.name, "size": saved.size, "stored": saved.stored or saved.size,
+        "name": saved.name, "size": saved.size, "stored": saved.stored or saved.size,
         "seconds": round(saved.seconds, 3), "freeze_seconds": round(saved.freeze_seconds, 3),
         "rounds": [{"pages": each.pages, "seconds": round(each.seconds, 3)} for each in saved.rounds],
         "why_last": saved.rounds[-1].why_last if saved.rounds else "",

@@ -34,10 +34,10 @@ class Imported(NamedTuple):
     seconds: float
 
 
-def import_file(file: Path, repository: Path, report: Report) -> Imported:
+def import_file(file: Path, repository: Path, report: Report, *, is_full: bool = False) -> Imported:
     """Add a checkpoint to a repository, which is made on first use; only pages that have changed are written.
 
-    They are compared with the guest's newest checkpoint there.
+    They are compared with the guest's newest checkpoint there; with ``is_full`` with none.
 
     :raise OperationError: it failed, and the repository has what it had.
     """
@@ -51,7 +51,7 @@ def import_file(file: Path, repository: Path, report: Report) -> Imported:
 
         undo.enter(Phase.OPEN_FILE)
         made = Repository.made(repository)
-        slot = Slot(made, made.new_number())
+        slot = Slot(made, made.new_number(), is_full)
         with held():
             new = NewCheckpoint(slot, identity.uuid, Compression())
             undo.by(Owed.FILE, lambda: discard(new))

@@ -185,7 +185,8 @@ def save(
         report.step("waiting for the disk")
         report.progress(size, size)
         if file is stream:
-            stream.took(time.monotonic() - started, guest.goes_on_at and guest.goes_on_at - guest.asked_at)
+            away = guest.goes_on_at - guest.asked_at if guest.goes_on_at else 0.0
+            stream.took(time.monotonic() - started, away)
         syncing = Worker(file.sync)
         syncing.start()
         syncing.result()

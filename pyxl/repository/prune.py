@@ -41,18 +41,19 @@ class Pruned(NamedTuple):
 
 
 def prune(
-    repository: Repository, keep: Keep | None = None, remove: Collection[int] = (), *, seconds: float | None = None
-) -> Pruned:
+    repository: Repository, keep: Keep | None = None, remove: Collection[int] = (),
+    *, uuid: str = "", seconds: float | None = None,
+) -> Pruned:  # fmt: skip
     """Remove checkpoints: those of ``remove``, and of the others those that ``keep`` does not keep.
 
-    Waits until nobody else is at work in the repository, at most so long.  A checkpoint that is not whole is removed
-    only by its number, and is none of those that ``keep`` counts.
+    With ``uuid`` it keeps all of other guests.  Waits until nobody else is at work in the repository, at most so many
+    seconds.  A checkpoint that is not whole is removed only by its number, and is none of those that ``keep`` counts.
 
     :raise PyxlError: there is no such checkpoint, and nothing was done; or the disk fails, and each checkpoint that
         stays is as it was.
     """
     with repository.locks.alone(seconds):
-        gone = _chosen(repository, keep, remove)
+        gone = _chosen(repository, keep, remove, uuid)
         try:
             before = _size(repository)
             # libxc's files are made beside others: whose process lives is not left over.
@@ -77,18 +78,27 @@ def prune(
     return Pruned(gone, before - size, rewritten, dead, size, survey.problems)
 
 
-def _chosen(repository: Repository, keep: Keep | None, remove: Collection[int]) -> list[int]:
+def outdated(repository: Repository, keep: Keep, uuid: str = "", apart: Collection[int] = ()) -> set[int]:
+    """Return the numbers of checkpoints that rules do not keep, with ``uuid`` of one guest.
+
+    One that is not whole, or of the numbers in ``apart``, is none of them, and is not counted.  Nobody may remove any
+    meanwhile.
+    """
+    listed = ((number, repository.listed(number)) for number in repository.numbers() if number not in apart)
+    whole = [each.facts._replace(number=number) for number, each in listed if not each.problem]
+    if uuid:
+        whole = [facts for facts in whole if facts.uuid == uuid]
+    return {facts.number for facts in whole} - retention.kept(keep, whole)
+
+
+def _chosen(repository: Repository, keep: Keep | None, remove: Collection[int], uuid: str) -> list[int]:
     """Return the numbers of the checkpoints that go."""
     numbers = set(repository.numbers())
     if missing := sorted(set(remove) - numbers):
         hint = f"`pyxl checkpoints {repository.path}` lists them."
         raise PyxlError(f"{repository.path} has no checkpoint {', '.join(map(str, missing))}", hint)
     gone = set(remove)
-    if keep:
-        listed = ((number, repository.listed(number)) for number in numbers - gone)
-        whole = [each.facts._replace(number=number) for number, each in listed if not each.problem]
-        gone |= {facts.number for facts in whole} - retention.kept(keep, whole)
-    return sorted(gone)
+    return sorted(gone | outdated(repository, keep, uuid, gone) if keep else gone)
 
 
 def _rewrite(repository: Repository, survey: Survey, chosen: list[str]) -> tuple[PackRef, int, int]:

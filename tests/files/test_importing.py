@@ -128,3 +128,11 @@ def test_a_converted_file_must_be_as_it_was_saved(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match=r"check file: block 1 of 1 is not what was saved"):
         convert_file(tmp_path / "old", tmp_path / "new", Report())
     assert not (tmp_path / "new").exists()
+
+
+def test_a_full_one_has_every_page(tmp_path: Path) -> None:
+    file, repository = tmp_path / "file", tmp_path / "repository"
+    file.write_bytes(GUEST)
+    first = import_file(file, repository, Report()).share.facts
+    assert import_file(file, repository, Report()).share.facts.new == 0
+    assert import_file(file, repository, Report(), is_full=True).share.facts.new == first.new > 0

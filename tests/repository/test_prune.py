@@ -10,13 +10,13 @@ import pytest
 from pyxl.errors import PyxlError
 from pyxl.memory.places import RUN
 from pyxl.repository.locks import Busy
-from pyxl.repository.prune import Pruned, prune
+from pyxl.repository.prune import Pruned, outdated, prune
 from pyxl.repository.repository import Repository
 from pyxl.repository.retention import Keep
 from pyxl.repository.survey import Survey
 from pyxl.repository.victims import DEAD_SHARE, Use, dead_share, victims
 from pyxl.repository.view import View
-from tests.repository.guests import PAGE, FakeGuest, checkpoint, differing, guest, restored
+from tests.repository.guests import PAGE, UUID, FakeGuest, checkpoint, differing, guest, restored
 
 OTHER = "8d5b2a0e-0000-4000-8000-000000000002"
 
@@ -258,3 +258,15 @@ def test_victims_leave_little_dead(seed: int) -> None:
     for number in victims(packs)[-1:]:
         after[number] = packs[number]
         assert dead_share(after) > DEAD_SHARE
+
+
+def test_rules_for_one_guest_keep_all_of_others_and_do_not_count_what_is_not_whole(repository: Repository) -> None:
+    guests = made(repository, 3)
+    other = checkpoint(repository, guest(), uuid=OTHER)
+    last = checkpoint(repository, guests[3], is_full=True)
+    repository.pack_path(3).write_bytes(b"")
+    assert [each.facts.number for each in repository.all() if each.problem] == [3]
+    assert outdated(repository, Keep(last=2), UUID) == {1}
+    pruned = prune(repository, Keep(last=1), uuid=UUID)
+    assert pruned.removed == [1, 2]
+    assert repository.numbers() == [3, other, last]

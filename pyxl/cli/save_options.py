@@ -1,0 +1,20 @@
+"""Options of the commands that save a guest."""
+
+import click
+
+from pyxl.model.live import DOWNTIME_MS, ROUNDS
+from pyxl.ops import pyxl_conf
+
+max_downtime = click.option(
+    "--max-downtime", "downtime", type=click.IntRange(1, 60_000), metavar="MS",
+    help=f"Of a live save: suspend the guest once what is left takes no longer; {DOWNTIME_MS}.",
+)  # fmt: skip
+
+max_rounds = click.option(
+    "--max-rounds", "rounds", type=click.IntRange(1, 1000), metavar="N",
+    help=f"Of a live save: suspend the guest after so many rounds at the latest; {ROUNDS}.",
+)  # fmt: skip
+
+threads = click.option(
+    "--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.",
+)  # fmt: skip
