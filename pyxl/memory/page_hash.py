@@ -22,7 +22,8 @@ class PageHash:
 
     def __init__(self, secret: bytes) -> None:
         try:
-            library = ctypes.CDLL("libxxhash.so.0")
+            # To leave the interpreter to other threads for so short a call costs more than the call.
+            library = ctypes.PyDLL("libxxhash.so.0")
         except OSError as error:
             raise PyxlError("libxxhash.so.0 is not installed", "apt install libxxhash0") from error
         self._hash = library.XXH3_64bits_withSecret
