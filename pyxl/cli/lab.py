@@ -37,6 +37,15 @@ def up(name: str, suite: str | None) -> None:
 
 @lab_command.command()
 @name_option
+@click.option("--suite", metavar="SUITE", help="Debian release of dom0: bookworm (Xen 4.17) or trixie (Xen 4.20).")
+@click.option("--keep", is_flag=True, help="With the disk that the last boot has left.")
+def boot(name: str, suite: str | None, keep: bool) -> None:
+    """Boot a stock host, with systemd, no pyxl and no guests."""
+    lab_named(name, suite).boot(keep=keep)
+
+
+@lab_command.command()
+@name_option
 def reset(name: str) -> None:
     """Put dom0 and its guests back to the snapshot."""
     lab_named(name).reset()

@@ -17,12 +17,15 @@ from pyxl.lab.tree import archive
 CONNECTION = "ssh"  # the control socket, relative to the instance's directory: a socket's path is short
 PYXL = "/opt/pyxl"  # where push puts the working tree
 # The old tree stays in place until the new one is whole, for commands that run meanwhile.
+SCRIPT = f'#!/bin/sh\nPYTHONPATH={PYXL} exec python3 -P -m pyxl "$@"\n'
 UNPACK = f"""set -e
 rm -rf {PYXL}.new
 tar -xf - -C {Path(PYXL).parent} --no-same-owner
 if [ -e {PYXL} ]; then mv {PYXL} {PYXL}.old; fi
 mv {PYXL}.new {PYXL}
 rm -rf {PYXL}.old
+printf %s {shlex.quote(SCRIPT)} > /usr/local/bin/pyxl
+chmod 755 /usr/local/bin/pyxl
 """
 
 Input = bytes | str | IO[bytes] | int | None

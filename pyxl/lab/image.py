@@ -11,9 +11,18 @@ from pyxl.lab import guestimage, recipe
 from pyxl.lab.steps import Steps
 from pyxl.lab.tools import run
 
-PYXL_SCRIPT = '#!/bin/sh\nPYTHONPATH=/opt/pyxl exec python3 -P -m pyxl "$@"\n'
 # Nobody reads these in dom0, and they are a third of what has to be written.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+#: Each file of host/: its place in dom0, and its mode.
+HOST_FILES = {
+    "labinit": ("sbin/labinit", 0o755),
+    "lab-network": ("usr/local/sbin/lab-network", 0o755),
+    "lab-network.service": ("etc/systemd/system/lab-network.service", 0o644),
+    "sshd.conf": ("etc/ssh/sshd_config.d/lab.conf", 0o644),
+    "guestctl": ("usr/local/bin/guestctl", 0o755),
+    "vif-lab": ("etc/xen/scripts/vif-lab", 0o755),
+}
 
 
 def build_image(suite: recipe.Suite, target: Path, steps: Steps) -> None:
@@ -61,10 +70,11 @@ def add_boot_files(root: Path, image: Path) -> None:
 
 
 def add_files(root: Path, image: Path, work: Path, log: Path) -> None:
-    install(root / "sbin/labinit", (recipe.HERE / "host/labinit").read_bytes(), 0o755)
-    install(root / "usr/local/bin/guestctl", (recipe.HERE / "host/guestctl").read_bytes(), 0o755)
-    install(root / "etc/xen/scripts/vif-lab", (recipe.HERE / "host/vif-lab").read_bytes(), 0o755)
-    install(root / "usr/local/bin/pyxl", PYXL_SCRIPT.encode(), 0o755)
+    for name, (place, mode) in HOST_FILES.items():
+        install(root / place, (recipe.HERE / "host" / name).read_bytes(), mode)
+    wanted = root / "etc/systemd/system/multi-user.target.wants/lab-network.service"
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    wanted.symlink_to("../lab-network.service")
     install(root / "root/.ssh/authorized_keys", (image / "key.pub").read_bytes(), 0o600)
     (root / "root/.ssh").chmod(0o700)
     install(root / "etc/hostname", b"lab\n", 0o644)

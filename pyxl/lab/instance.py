@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -15,7 +17,16 @@ from pyxl.errors import LabError, LabLost
 from pyxl.lab import lock, machine, recipe
 from pyxl.lab.host import Host, Input
 from pyxl.lab.machine import Machine
-from pyxl.lab.snapshot import ANSWER_SECONDS, Meta, end_abandoned, have_snapshot, start
+from pyxl.lab.snapshot import (
+    ANSWER_SECONDS,
+    BOOT_SECONDS,
+    Meta,
+    end_abandoned,
+    have_snapshot,
+    image_held,
+    make_overlay,
+    start,
+)  # fmt: skip
 from pyxl.lab.steps import Quiet, Steps
 from pyxl.lab.tools import cache_directory, ensure_packages, run
 
@@ -123,6 +134,51 @@ class Lab:
                 self._make_instance(wanted)
             self._load(wanted)
 
+    def boot(self, *, keep: bool = False) -> None:
+        """Boot a stock host: Debian with systemd and Xen, as it is after its installation, and no guests.
+
+        With ``keep`` its disk is as the last boot has left it, by a shutdown or by a loss of power.
+
+        :raise LabError: there is no such disk.
+        :raise LabLost: it did not come up.
+        """
+        with self.session(self._command("boot")):
+            ensure_packages(self.steps, self._log("packages.log"))
+            have, disk = self.meta(), self.directory / "overlay.qcow2"
+            self._stop()
+            if keep and (have is None or have.snapshot or not disk.exists()):
+                raise LabError(f'lab "{self.name}" has no disk to keep', f"start it: {self._command('boot')}")
+            meta = have if keep and have is not None else replace(self.wanted(), snapshot="")
+            directory = self.image_directory(meta)
+            if not keep:
+                with image_held(directory, meta, self.steps, self._command("boot")):
+                    pass
+                disk.unlink(missing_ok=True)
+                make_overlay(directory, disk, self._log("disk.log"))
+                self._note(meta, [])
+            with self.steps.step(f"boot Debian {meta.suite} with systemd", self.machine.serial):
+                start(self.machine, directory, disk, kvm=meta.kvm, stock=True)
+                self.host.wait(BOOT_SECONDS)
+                self.host.run("systemctl is-system-running --wait", timeout=BOOT_SECONDS)
+
+    def cut_power(self) -> None:
+        """Kill the emulator: what dom0 had not synced to its disk is lost."""
+        with self.session("a loss of power"):
+            if pid := self.machine.pid():
+                os.kill(pid, signal.SIGKILL)
+            self.wait_end(ANSWER_SECONDS)
+
+    def wait_end(self, seconds: float) -> None:
+        """Wait until the emulator has ended, as it does when dom0 shuts down or reboots.
+
+        :raise LabError: it still runs after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while self.running:
+            if time.monotonic() > deadline:
+                raise LabError(f'lab "{self.name}" still runs after {seconds:.0f} s', f"its log: {self.machine.serial}")
+            time.sleep(0.1)
+
     def reset(self) -> None:
         """Put dom0 and its guests back to the snapshot; start the lab if need be.
 
@@ -130,7 +186,7 @@ class Lab:
         """
         with self.session(self._command("reset")):
             have = self.meta()
-            if have is None or not (self.directory / "overlay.qcow2").exists():
+            if have is None or not have.snapshot or not (self.directory / "overlay.qcow2").exists():
                 raise LabError(f'lab "{self.name}" has no snapshot', f"make one: {self._command('up')}")
             self._load(have)
 
@@ -208,7 +264,10 @@ class Lab:
             target = self.directory / "overlay.qcow2"
             target.unlink(missing_ok=True)
             run(["cp", "--sparse=always", "--reflink=auto", source, target], self._log("copy.log"))
-        guests = [guest.name for guest in recipe.GUESTS]
+        self._note(meta, [guest.name for guest in recipe.GUESTS])
+
+    def _note(self, meta: Meta, guests: list[str]) -> None:
+        """Note what the instance was made from, and which guests it has."""
         (self.directory / "guests").write_text("\n".join(guests) + "\n")
         (self.directory / "meta.json").write_text(json.dumps(asdict(meta)) + "\n")
 
@@ -252,7 +311,7 @@ class Lab:
             "current": meta is not None and meta.image == recipe.image_hash(self.suite),
             "qemu": meta.qemu if meta else None,
             "kvm": meta.kvm if meta else None,
-            "snapshot": (self.directory / "overlay.qcow2").exists() and meta is not None,
+            "snapshot": meta is not None and bool(meta.snapshot) and (self.directory / "overlay.qcow2").exists(),
             "guests": guests.read_text().split() if guests.exists() else [],
             "directory": os.fspath(self.directory),
         }

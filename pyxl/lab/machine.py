@@ -80,12 +80,14 @@ class Machine:
             return None
         return pid if os.fsencode(self.pid_file) in cmdline else None
 
-    def start(self, image: Path, disk: Path, port: int, *, kvm: bool, snapshot: str = "") -> None:
-        """Start QEMU in a session of its own, from ``snapshot`` or cold; return when it runs.
+    def start(
+        self, image: Path, disk: Path, port: int, *, kvm: bool, snapshot: str = "", stock: bool = False
+    ) -> None:
+        """Start QEMU in a session of its own, from ``snapshot`` or cold, perhaps with systemd; return when it runs.
 
         :raise LabLost: it did not start.
         """
-        argv = recipe.command_line(self.directory, disk, port, kvm=kvm, snapshot=snapshot)
+        argv = recipe.command_line(self.directory, disk, port, kvm=kvm, snapshot=snapshot, stock=stock)
         argv[0] = find(recipe.QEMU) or recipe.QEMU
         for name in BOOT_FILES:
             (self.directory / name).unlink(missing_ok=True)

@@ -32,6 +32,7 @@ COMMON_PACKAGES = (
     "linux-image-amd64", "xenstore-utils", "qemu-system-xen",
     "python3", "python3-click", "python3-pyxs", "python3-zstandard", "python3-xxhash", "python3-rich", "python3-numpy",
     "busybox-static", "iproute2", "kmod", "udev", "openssh-server", "procps", "e2fsprogs", "zstd", "cpio",
+    "systemd-sysv", "dbus", "man-db", "bash-completion",
 )  # fmt: skip
 
 MEMORY_MIB = 4096
@@ -39,7 +40,8 @@ DISK_MIB = 12288
 XEN_ARGUMENTS = (
     "dom0_mem=1536M,max:1536M dom0_max_vcpus=2 console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all noreboot"
 )
-DOM0_ARGUMENTS = "root=/dev/vda rw init=/sbin/labinit console=hvc0 quiet mitigations=off nokaslr"
+DOM0_ARGUMENTS = "root=/dev/vda rw console=hvc0 quiet mitigations=off nokaslr"
+LAB_INIT = "init=/sbin/labinit"  # in the place of systemd
 # quiet: each character on an emulated serial port is a trip to the device model, and a boot prints thousands.
 # xen_legacy_crash: a panic of a guest with PV drivers reaches Xen as a crash; without it Linux reboots.
 # pci=noearly: an early look for bridges reads the configuration of every device that might be, each read a trip to the
@@ -160,20 +162,25 @@ def quoted(path: Path) -> str:
     return os.fspath(path).replace(",", ",,")
 
 
-def command_line(directory: Path, disk: Path, port: int, *, kvm: bool, snapshot: str = "") -> list[str]:
+def command_line(
+    directory: Path, disk: Path, port: int, *, kvm: bool, snapshot: str = "", stock: bool = False
+) -> list[str]:
     """Return QEMU's arguments for an instance in ``directory``, where it must start.
+
+    A ``stock`` host has systemd, and what it has synced to its disk is still there when the emulator was killed.
 
     The paths of the boot files and of the monitor's socket are relative, whatever the cache directory is called: the
     former may hold no space or comma, the latter at most 107 bytes.
     """
+    dom0 = DOM0_ARGUMENTS if stock else f"{DOM0_ARGUMENTS} {LAB_INIT}"
     argv = [
         QEMU, "-name", "pyxl-lab",
         "-nodefaults", "-display", "none", "-no-reboot", "-daemonize",
         "-machine", "q35",
         "-smp", "2", "-m", str(MEMORY_MIB),
         "-kernel", "xen", "-append", XEN_ARGUMENTS,
-        "-initrd", f"vmlinuz {DOM0_ARGUMENTS},initrd.img",
-        "-drive", f"file={quoted(disk)},if=virtio,format=qcow2,cache=unsafe",
+        "-initrd", f"vmlinuz {dom0},initrd.img",
+        "-drive", f"file={quoted(disk)},if=virtio,format=qcow2,cache={'writeback' if stock else 'unsafe'}",
         # restrict: dom0 needs no network; the forwarded port still works.
         "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
         "-device", "virtio-net-pci,netdev=net0,romfile=",

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +29,16 @@ class Meta:
     image: str
     qemu: str
     kvm: bool
-    snapshot: str = ""  # which file was copied: an image built anew has another
+    snapshot: str = ""  # which file was copied, as an image built anew has another; empty for a stock host
 
     @property
     def snapshot_name(self) -> str:
         return f"ready-{re.sub(r'[^0-9A-Za-z.]+', '-', self.qemu)}{'-kvm' if self.kvm else ''}.qcow2"
 
 
-def start(qemu: Machine, image_directory: Path, disk: Path, *, kvm: bool, snapshot: str = "") -> int:
+def start(
+    qemu: Machine, image_directory: Path, disk: Path, *, kvm: bool, snapshot: str = "", stock: bool = False
+) -> int:
     """Start an emulator on the port that its directory had before, or on a new one; returns the port.
 
     :raise LabLost: it would not start.
@@ -47,8 +51,21 @@ def start(qemu: Machine, image_directory: Path, disk: Path, *, kvm: bool, snapsh
     if not port or not machine.port_is_free(port):
         port = machine.free_port()
         file.write_text(f"{port}\n")
-    qemu.start(image_directory, disk, port, kvm=kvm, snapshot=snapshot)
+    qemu.start(image_directory, disk, port, kvm=kvm, snapshot=snapshot, stock=stock)
     return port
+
+
+@contextmanager
+def image_held(directory: Path, meta: Meta, steps: Steps, who: str) -> Iterator[None]:
+    """Have the image in ``directory``, to which nobody else does anything meanwhile; they are told of ``who``.
+
+    :raise LabError: a program failed, or somebody else builds this image.
+    """
+    hint = "it is being built; try again when that is done"
+    with lock.held(directory.with_suffix(".lock"), who, f"image {meta.image}", hint):
+        if not (directory / "disk.qcow2").exists():
+            image.build_image(recipe.suite(meta.suite), directory, steps)
+        yield
 
 
 def have_snapshot(directory: Path, meta: Meta, steps: Steps, who: str) -> None:
@@ -58,10 +75,7 @@ def have_snapshot(directory: Path, meta: Meta, steps: Steps, who: str) -> None:
     :raise LabLost: the emulator or a guest was lost, twice.
     """
     ready = directory / meta.snapshot_name
-    hint = "it is being built; try again when that is done"
-    with lock.held(directory.with_suffix(".lock"), who, f"image {meta.image}", hint):
-        if not (directory / "disk.qcow2").exists():
-            image.build_image(recipe.suite(meta.suite), directory, steps)
+    with image_held(directory, meta, steps, who):
         if ready.exists():
             return
         try:
@@ -69,6 +83,11 @@ def have_snapshot(directory: Path, meta: Meta, steps: Steps, who: str) -> None:
         except LabLost as error:
             steps.say(f"the lab was lost ({error}); trying once more")
             make_snapshot(meta, ready, steps)
+
+
+def make_overlay(image_directory: Path, disk: Path, log: Path) -> None:
+    """Make ``disk`` a new one with what the image's has."""
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image_directory / "disk.qcow2", disk], log)
 
 
 def make_snapshot(meta: Meta, ready: Path, steps: Steps) -> None:
@@ -79,8 +98,7 @@ def make_snapshot(meta: Meta, ready: Path, steps: Steps) -> None:
     shutil.rmtree(booted.directory, ignore_errors=True)
     booted.directory.mkdir()
     disk = booted.directory / "overlay.qcow2"
-    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", directory / "disk.qcow2", disk],
-        directory / "boot.log")  # fmt: skip
+    make_overlay(directory, disk, directory / "boot.log")
     try:
         with steps.step("boot Xen and dom0", booted.serial):
             port = start(booted, directory, disk, kvm=meta.kvm)

@@ -97,7 +97,7 @@ def test_a_command_in_a_lab_whose_emulator_is_gone_is_a_lost_lab(tmp_path: Path)
 def test_status_of_a_lab_that_is_not_there_and_of_one_that_is_down(tmp_path: Path) -> None:
     nothing = Lab("none", cache=tmp_path).status()
     assert (nothing["running"], nothing["snapshot"], nothing["port"], nothing["guests"]) == (False, False, None, [])
-    lab = instance(tmp_path, replace(META, image=recipe.image_hash(recipe.suite("bookworm"))))
+    lab = instance(tmp_path, replace(META, image=recipe.image_hash(recipe.suite("bookworm")), snapshot="1-1"))
     (lab.directory / "overlay.qcow2").touch()
     (lab.directory / "guests").write_text("tick\nbig\n")
     status = lab.status()

@@ -24,7 +24,7 @@ def test_command_line_emulates_a_processor_that_xen_starts_on(tmp_path: Path) ->
     flags = after(argv, "-cpu").split(",")
     assert {"+svm", "+npt"} <= set(flags)
     assert not {"+xsave", "+rdtscp"} & set(flags)
-    assert after(argv, "-initrd") == f"vmlinuz {recipe.DOM0_ARGUMENTS},initrd.img"
+    assert after(argv, "-initrd") == f"vmlinuz {recipe.DOM0_ARGUMENTS} {recipe.LAB_INIT},initrd.img"
     assert "dom0_mem=1536M,max:1536M" in after(argv, "-append")
     assert "-daemonize" in argv and "-no-reboot" in argv and "-loadvm" not in argv
 
