@@ -19,6 +19,7 @@ HOST_FILES = {
     "labinit": ("sbin/labinit", 0o755),
     "lab-network": ("usr/local/sbin/lab-network", 0o755),
     "lab-network.service": ("etc/systemd/system/lab-network.service", 0o644),
+    "system.conf": ("etc/systemd/system.conf.d/lab.conf", 0o644),
     "sshd.conf": ("etc/ssh/sshd_config.d/lab.conf", 0o644),
     "guestctl": ("usr/local/bin/guestctl", 0o755),
     "vif-lab": ("etc/xen/scripts/vif-lab", 0o755),
