@@ -21,8 +21,8 @@ def html(a: Path, b: Path, found: Difference) -> bytes:
         "verdicts": [],
         "facts": [
             ("pages", said(found.pages)),
-            ("records", f"{len(found.records)} differ"),
-            ("config", f"{len(found.config)} members differ"),
+            ("records that differ", str(len(found.records))),
+            ("members of the config that differ", str(len(found.config))),
         ],
         "map": page.memory("Where memory differs", found.picture) if found.picture else None,
         "sections": [*_records(found), *_values("The guest's config", found.config), *_ranges(found)],

@@ -25,8 +25,9 @@ def html(path: Path, found: Inspection) -> bytes:
     zeros = dict(memory.kinds)["zero"]
     said = dict(facts(found, zeros))
     whole = said.pop("whole")
+    del said["name"]  # it is the title
     document = {
-        "title": said.pop("name").strip('"') if found.guest.name else "a guest without a name",
+        "title": found.guest.name or "a guest without a name",
         "subtitle": f"{found.guest.type or ''} checkpoint {found.file}",
         "verdicts": [(not found.errors, f"whole: {whole}"), *((False, error) for error in found.errors)],
         "facts": list(said.items()),
@@ -40,7 +41,9 @@ def html(path: Path, found: Inspection) -> bytes:
 def _records(found: Inspection) -> dict[str, Any]:
     return {
         "title": "Records in the order of the file",
-        "strip": [(record.layer, record.name, record.size) for record in found.records],
+        "strip": [
+            (each.layer, f"{each.layer} {_name(each)} at {each.offset:,}", each.size) for each in found.records
+        ],
         "text": f"{found.left_out} records more are not listed." if found.left_out else "",
         "columns": COLUMNS,
         "rows": [

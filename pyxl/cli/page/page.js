@@ -29,7 +29,7 @@ function pairs(rows, className, parent) {
 function table(columns, rows, parent) {
   const box = make("table", "", undefined, make("div", "scroll", undefined, parent));
   const head = make("tr", "", undefined, make("thead", "", undefined, box));
-  for (const [name, kind] of columns) make("th", kind, name, head);
+  for (const [name, kind] of columns) make("th", kind, name, head).scope = "col";
   const body = make("tbody", "", undefined, box);
   for (const row of rows) {
     const line = make("tr", "", undefined, body);
@@ -47,52 +47,57 @@ function bytes(count) {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let at = 0;
   while (count >= 1024 && at < units.length - 1) { count /= 1024; at += 1; }
-  return `${at && count < 100 ? count.toFixed(1) : Math.round(count)} ${units[at]}`;
+  return `${count < 100 && count % 1 ? count.toFixed(1) : Math.round(count)} ${units[at]}`;
 }
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PAGE = 4096;
 const HEIGHT = 340;
+const GAP = 5;
+const LEAST = 64;
 
 function memory(map) {
   const box = section(map.title);
   const bar = make("div", "bar", undefined, box);
   const legend = make("div", "legend", undefined, bar);
-  map.kinds.forEach(([name, pages], at) => {
+  const kind = (name, color, text) => {
     const item = make("span", "", undefined, legend);
-    make("i", "", undefined, item).style.background = `var(--k${at})`;
-    item.append(`${name} ${bytes(pages * PAGE)}`);
-  });
-  const absent = make("span", "", undefined, legend);
-  make("i", "", undefined, absent).style.background = "var(--absent)";
-  absent.append("absent");
+    make("i", "", undefined, item).style.background = `var(${color})`;
+    make("b", "", name, item);
+    item.append(text);
+  };
+  map.kinds.forEach(([name, pages], at) => kind(name, `--k${at}`, ` ${bytes(pages * PAGE)}`));
+  kind("absent", "--absent", "");
   const button = (text, label, act) => {
     const made = make("button", "", text, bar);
     made.type = "button";
+    made.title = label;
     made.setAttribute("aria-label", label);
     made.onclick = act;
     return made;
   };
   const canvas = make("canvas", "", undefined, box);
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Guest memory by address: ${legend.textContent}`);
-  const where = make("i", "", undefined, make("div", "whole", undefined, box));
+  const whole = make("div", "whole", undefined, box);
+  const where = make("i", "", undefined, whole);
   const read = make("p", "read", "", box);
+  read.setAttribute("role", "status");
+  const keys = make("p", "read keys", "", box);
 
   // Cells of all regions one behind the other; where a region begins, a new row does.
   let total = 0;
   const regions = map.regions.map(([gfn, cells]) => {
-    const region = { gfn, first: total, count: cells.length / 2, cells };
+    const words = Uint16Array.from({ length: cells.length / 2 },
+      (_, at) => letters.indexOf(cells[2 * at]) << 6 | letters.indexOf(cells[2 * at + 1]));
+    const region = { gfn, first: total, count: words.length, words };
     total += region.count;
     return region;
   });
-  if (!total) { canvas.remove(); read.textContent = "The file has no page of the guest."; return; }
+  if (!total) {
+    for (const each of [canvas, whole, keys]) each.remove();
+    read.textContent = "The file has no page of the guest.";
+    return;
+  }
   const size = 2 ** map.shift;
-  const shares = (region, at) => {
-    const word = letters.indexOf(region.cells[2 * at]) << 6 | letters.indexOf(region.cells[2 * at + 1]);
-    return [word >> 8, word >> 4 & 15, word & 15];
-  };
   let from = 0, to = total, squares = [], step = 1;
 
   function layout(width, height) {
@@ -105,9 +110,22 @@ function memory(map) {
         const count = Math.min(to, each.first + each.count) - Math.max(from, each.first);
         rows += Math.ceil(Math.ceil(count / cells) / columns);
       }
-      if (rows * side + 5 * (shown.length - 1) <= height) return { shown, side, cells, columns };
+      if (rows * side + GAP * (shown.length - 1) <= height) return { shown, side, cells, columns };
       if (cells > total) return { shown: shown.slice(0, 1), side, cells, columns };
     }
+  }
+
+  function shares(region, first, last) {
+    // How much of these cells is of each kind, and absent; a share is rounded up, so the sum may be more than all.
+    const sum = [0, 0, 0];
+    for (let at = first; at < last; at += 1) {
+      const word = region.words[at];
+      sum[0] += word >> 8;
+      sum[1] += word >> 4 & 15;
+      sum[2] += word & 15;
+    }
+    const there = sum[0] + sum[1] + sum[2], all = Math.max(15 * (last - first), there);
+    return [...sum, all - there].map((share) => share / all);
   }
 
   function colors() {
@@ -129,39 +147,49 @@ function memory(map) {
       const last = Math.min(to, region.first + region.count) - region.first;
       const bottom = top + Math.ceil(Math.ceil((last - first) / cells) / columns) * side;
       squares.push({ region, top, bottom, first, last, side, columns });
-      top = bottom + 5;
+      top = bottom + GAP;
     }
-    canvas.style.height = `${top - 5}px`;
-    canvas.width = width * ratio;
-    canvas.height = (top - 5) * ratio;
+    canvas.style.height = `${top - GAP}px`;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round((top - GAP) * ratio);
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const paint = colors();
+    const paint = colors(), gap = side > 7 ? 1 : 0;
     for (const { region, top, first, last } of squares) {
       let number = 0;
       for (let at = first; at < last; at += cells, number += 1) {
-        const sum = [0, 0, 0];
-        const end = Math.min(at + cells, last);
-        for (let each = at; each < end; each += 1) shares(region, each).forEach((share, kind) => { sum[kind] += share; });
-        const whole = Math.max(15 * (end - at), sum[0] + sum[1] + sum[2]);
-        const parts = [...sum, whole - sum[0] - sum[1] - sum[2]];
-        const mixed = [0, 1, 2].map((part) => Math.round(parts.reduce((had, share, kind) => had + share * paint[kind][part], 0) / whole));
+        const parts = shares(region, at, Math.min(at + cells, last));
+        const mixed = [0, 1, 2].map((color) => Math.round(parts.reduce((had, share, each) => had + share * paint[each][color], 0)));
         pen.fillStyle = `rgb(${mixed})`;
-        const gap = side > 7 ? 1 : 0;
         pen.fillRect(number % columns * side, top + Math.floor(number / columns) * side, side - gap, side - gap);
       }
     }
     where.style.left = `${100 * from / total}%`;
     where.style.width = `${100 * (to - from) / total}%`;
     out.disabled = all.disabled = to - from >= total;
+    closer.disabled = to - from <= Math.min(LEAST, total);
     left.disabled = from <= 0;
     right.disabled = to >= total;
-    const ranges = squares.map(({ region, first, last }) => `${address(region, first)} to ${address(region, last)}`);
-    read.textContent = `A square is ${size * step === 1 ? "one page" : bytes(size * step * PAGE)}. ${ranges.join(" · ")}`;
+    tell();
   }
 
-  function address(region, cell) {
-    return "0x" + ((region.gfn + cell * size) * PAGE).toString(16);
+  function tell() {
+    const ranges = squares.map(({ region, first, last }) => `${hex((region.gfn + first * size) * PAGE)} to ${hex((region.gfn + last * size) * PAGE)}`);
+    read.textContent = `A square is ${size * step === 1 ? "one page" : bytes(size * step * PAGE)}. Shown: ${ranges.join(" · ")}`;
+    const shown = squares.map(({ region, first, last }) => shares(region, first, last).concat(last - first));
+    const cells = shown.reduce((had, each) => had + each[4], 0);
+    const parts = named([0, 1, 2, 3].map((at) => shown.reduce((had, each) => had + each[at] * each[4], 0) / cells));
+    canvas.setAttribute("aria-label", `Picture of the guest's memory, ${ranges.join(" and ")}: ${parts}`);
+  }
+
+  function hex(number) {
+    return "0x" + number.toString(16);
+  }
+
+  function named(parts) {
+    const names = [...map.kinds.map(([name]) => name), "absent"];
+    return parts.map((share, at) => [share, names[at]]).filter(([share]) => share > 0)
+      .map(([share, name]) => share === 1 ? name : `${Math.max(1, Math.round(100 * share))} % ${name}`).join(", ");
   }
 
   function under(event) {
@@ -171,73 +199,108 @@ function memory(map) {
     if (!block) return null;
     const row = Math.floor((y - block.top) / block.side), column = Math.floor(x / block.side);
     const at = block.first + (row * block.columns + column) * step;
-    return column < block.columns && at < block.last ? { region: block.region, at } : null;
+    return column < block.columns && at < block.last ? { region: block.region, at, end: Math.min(at + step, block.last) } : null;
   }
 
   function show(start, length) {
-    length = Math.min(total, Math.max(Math.min(64, total), Math.round(length)));
-    from = Math.max(0, Math.min(total - length, Math.round(start)));
-    to = from + length;
-    draw();
+    length = Math.min(total, Math.max(Math.min(LEAST, total), Math.round(length)));
+    start = Math.max(0, Math.min(total - length, Math.round(start)));
+    const moves = start !== from || start + length !== to;
+    from = start;
+    to = start + length;
+    if (moves) draw();
+    return moves;
   }
 
   function zoom(factor, cell) {
     const length = to - from;
-    show(cell - (cell - from) * factor, length * factor);
+    return show(cell - (cell - from) * factor, length * factor);
   }
 
   const middle = () => (from + to) / 2;
-  const left = button("◀", "lower addresses", () => show(from - (to - from) / 2, to - from));
-  const right = button("▶", "higher addresses", () => show(from + (to - from) / 2, to - from));
-  button("+", "zoom in", () => zoom(0.5, middle()));
+  const move = (cells) => show(from + cells, to - from);
+  const left = button("◀", "lower addresses", () => move((from - to) / 2));
+  const right = button("▶", "higher addresses", () => move((to - from) / 2));
+  const closer = button("+", "zoom in", () => zoom(0.5, middle()));
   const out = button("−", "zoom out", () => zoom(2, middle()));
   const all = button("all", "show all memory", () => show(0, total));
+
+  keys.id = "keys";
+  keys.textContent = "Click or +: closer. Shift-click or −: back. 0: all. Arrows, Page Up and Down, Home and End: move."
+    + " Wheel with ctrl: zoom, with shift: move.";
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-roledescription", "memory map");
+  canvas.setAttribute("aria-describedby", keys.id);
   canvas.onclick = (event) => {
     const cell = under(event);
     if (cell) zoom(event.shiftKey ? 4 : 0.25, cell.region.first + cell.at);
   };
+  const row = () => squares[0].columns * step;
+  const acts = {
+    "+": () => zoom(0.5, middle()), "=": () => zoom(0.5, middle()), "-": () => zoom(2, middle()), "0": () => show(0, total),
+    ArrowLeft: () => move((from - to) / 2), ArrowRight: () => move((to - from) / 2),
+    ArrowUp: () => move(-row()), ArrowDown: () => move(row()), PageUp: () => move(from - to), PageDown: () => move(to - from),
+    Home: () => move(-from), End: () => move(total - to),
+  };
   canvas.onkeydown = (event) => {
-    const act = { "+": () => zoom(0.5, middle()), "-": () => zoom(2, middle()), "0": () => show(0, total),
-      ArrowLeft: () => left.click(), ArrowRight: () => right.click() }[event.key];
-    if (act) { act(); event.preventDefault(); }
+    // A key that does nothing here is the browser's: it scrolls the page.
+    if (!event.ctrlKey && !event.altKey && !event.metaKey && acts[event.key]?.()) event.preventDefault();
   };
   canvas.addEventListener("wheel", (event) => {
-    const cell = event.ctrlKey && under(event);
-    if (!cell) return;
-    event.preventDefault();
-    zoom(event.deltaY > 0 ? 1.5 : 0.67, cell.region.first + cell.at);
+    const cell = under(event), sideways = event.deltaX || (event.shiftKey && event.deltaY);
+    const moves = event.ctrlKey ? cell && zoom(event.deltaY > 0 ? 1.5 : 0.67, cell.region.first + cell.at)
+      : sideways && move(Math.sign(sideways) * (to - from) / 8);
+    if (moves || event.ctrlKey) event.preventDefault();
   }, { passive: false });
   canvas.onpointermove = (event) => {
     const cell = under(event);
     if (!cell) return;
-    const parts = shares(cell.region, cell.at);
-    const gfn = cell.region.gfn + cell.at * size;
-    const said = map.kinds.map(([name], kind) => [name, parts[kind]]).filter(([, share]) => share)
-      .map(([name, share]) => share === 15 ? name : `${Math.round(100 * share / 15)} % ${name}`);
-    read.textContent = `${address(cell.region, cell.at)}, gfn 0x${gfn.toString(16)}: ${said.join(", ") || "absent"}`;
+    const gfn = cell.region.gfn + cell.at * size, pages = (cell.end - cell.at) * size;
+    const range = pages === 1 ? `gfn ${hex(gfn)}` : `gfn ${hex(gfn)} to ${hex(gfn + pages - 1)}`;
+    read.textContent = `${range}, from address ${hex(gfn * PAGE)}: ${named(shares(cell.region, cell.at, cell.end))}`;
   };
-  canvas.onpointerleave = draw;
+  canvas.onpointerleave = tell;
+  const drag = (event) => {
+    if (!event.buttons) return;
+    const area = whole.getBoundingClientRect();
+    show((event.clientX - area.left) / area.width * total - (to - from) / 2, to - from);
+  };
+  whole.onpointerdown = (event) => { whole.setPointerCapture(event.pointerId); drag(event); };
+  whole.onpointermove = drag;
+
   new ResizeObserver(draw).observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", draw);
+  // Not every browser tells of the medium before it takes the picture.
+  for (const [name, prints] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(name, () => { document.documentElement.classList.toggle("print", prints); draw(); });
+  }
 }
 
 function timeline(strip, parent) {
   const box = make("div", "strip", undefined, parent);
-  for (const [layer, name, size] of strip) {
+  box.setAttribute("role", "img");
+  box.setAttribute("aria-label", "Sizes of the records, by their logarithm; the table below has them.");
+  for (const [layer, what, size] of strip) {
     // By the logarithm: beside pages, nothing else would be seen.
     const piece = make("i", "", undefined, box);
     piece.style.flex = Math.log2(size + 2);
     piece.style.background = `var(--${layer})`;
-    piece.title = `${name}, ${bytes(size)}`;
+    piece.title = `${what}, ${bytes(size)}`;
   }
 }
 
 const head = make("header", "", undefined, page);
 make("h1", "", data.title, head);
 make("p", "under", data.subtitle, head);
-for (const [good, text] of data.verdicts) make("p", good ? "verdict" : "verdict bad", text, head);
+for (const [good, text] of data.verdicts) {
+  const line = make("p", good ? "verdict" : "verdict bad", undefined, head);
+  text.split("`").forEach((part, at) => make(at % 2 ? "code" : "span", "", part, line));
+}
 document.title = `${data.title} – pyxl`;
-pairs(data.facts, "", section(""));
+const facts = section("");
+facts.setAttribute("aria-label", "Summary");
+pairs(data.facts, "", facts);
 if (data.map) memory(data.map);
 for (const each of data.sections) {
   const box = section(each.title);
