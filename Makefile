@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help judge demo test check lint bench fuzz faults soak clean
+.PHONY: help judge browser demo test check lint bench fuzz faults soak clean
 
 help:
 	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
@@ -32,10 +32,17 @@ judge:
 		if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends zstd; \
 		else echo "pyxl: zstd is not installed; run: sudo apt-get install zstd" >&2; exit 1; fi; }
 
+# Debian's Chromium is the judge of HTML pages.
+BROWSER := chromium chromium-driver fonts-dejavu-core
+browser:
+	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends $(BROWSER); \
+		else echo "pyxl: Chromium is not installed; run: sudo apt-get install $(BROWSER)" >&2; exit 1; fi; }
+
 demo: $(STAMP)
 	$(BIN)/pyxl lab demo
 
-test: $(STAMP) judge lint
+test: $(STAMP) judge browser lint
 	$(BIN)/python -m pytest
 
 check: $(STAMP) judge lint
@@ -45,7 +52,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(STAMP) judge
+bench: $(STAMP) judge browser
 	$(BIN)/python -m tests.bench
 
 fuzz: $(STAMP)

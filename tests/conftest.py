@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 #: Minutes on two idle cores, as tests/README.md has them: who adds to one takes as much away from another.  The lab's
-#: row is the wait for it, from an empty cache; the rooms without a lab run meanwhile.
+#: row is the wait for it, from an empty cache; the pages and the rooms without a lab run meanwhile.
 BUDGET = {
+    "tests/pages": 1.0,
     "tests/xen": 2.5,
     "tests/xen/dm": 5.5,
     "tests/xen/faults": 5.5,
