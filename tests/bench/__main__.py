@@ -1,6 +1,6 @@
 """`make bench`: pyxl against stock xl on the lab, against Xen's scripts, and its memory engine against the machine.
 
-    make bench [BENCH=save,restore,freeze,series,start,read,convert,engine] [SIZES=…] [FILLS=…] [PAIRS=5]
+    make bench [BENCH=save,restore,freeze,series,start,read,convert,engine,pages] [SIZES=…] [FILLS=…] [PAIRS=5]
 
 The lab is a nested emulation: only the ratios count there.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.bench import convert, engine, freeze, guests, native, read, series, start
+from tests.bench import convert, engine, freeze, guests, native, pages, read, series, start
 from tests.bench.options import BENCH, FILE_MIB, PAIRS, PLACE, RESULTS
 from tests.bench.results import Results, tables
 from tests.xen.conftest import Dom0
@@ -21,7 +21,7 @@ def main() -> None:
     """Do the parts that were asked for: first those that need the lab."""
     with tempfile.TemporaryDirectory(dir=PLACE) as directory:
         place = Path(directory)
-        if set(BENCH) - {"engine"}:
+        if set(BENCH) - {"engine", "pages"}:
             on_lab(place)
         if {"read", "convert"} & set(BENCH):
             print(f"\nnatively, medians of {PAIRS} pairs, {FILE_MIB} MiB, the file in memory")
@@ -31,6 +31,8 @@ def main() -> None:
             convert.bench(place)
         if "engine" in BENCH:
             engine.bench(place)
+        if "pages" in BENCH:
+            pages.bench(place)
 
 
 def on_lab(place: Path) -> None:

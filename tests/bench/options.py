@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PARTS = ("save", "restore", "freeze", "series", "start", "read", "convert", "engine")
+PARTS = ("save", "restore", "freeze", "series", "start", "read", "convert", "engine", "pages")
 FILLS = ("idle", "text", "random")
 
 
