@@ -63,7 +63,7 @@ faults: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.xen.faults soak
-	PYXL_SOAK=1 $(BIN)/python -m pytest tests/xen/guests/test_examples.py tests/xen/guests/test_live.py
+	PYXL_SOAK=1 $(BIN)/python -m pytest -m soak
 
 clean:
 	rm -rf $(VENV) *.egg-info build

@@ -1,5 +1,6 @@
 """What a run took, room by room, beside what it may take."""
 
+import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,6 +19,14 @@ BUDGET = {
     "tests/xen/repository": 3.0,
 }
 REST, REST_MINUTES = "without a lab", 2.5
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to `make soak` what is marked so."""
+    if "PYXL_SOAK" not in os.environ:
+        left = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -147,6 +147,7 @@ def test_the_front_is_small_and_idle_and_ends_with_its_qemu(dom0: Dom0) -> None:
     assert "qemu has gone" in dom0.run(f"cat /var/log/xen/qemu-dm-{NAME}.log").stdout
 
 
+@pytest.mark.soak
 def test_physmap_keys_go_with_the_guest(dom0: Dom0) -> None:
     """Old qemus kept them; they are planted here, since a current one has none."""
     begin(dom0, "xenstore")
@@ -160,6 +161,7 @@ def test_physmap_keys_go_with_the_guest(dom0: Dom0) -> None:
     dom0.pyxl(f"destroy {NAME}")
 
 
+@pytest.mark.soak
 def test_qemu_dm_s_own_way_back(dom0: Dom0) -> None:
     """-loadvm FILE, as qemu-traditional was given it, in the place of libxl's -incoming."""
     before = begin(dom0, "xenstore")
@@ -252,6 +254,7 @@ def test_a_device_model_that_fails_the_protocol(dom0: Dom0) -> None:
     dom0.pyxl(f"destroy {NAME}")
 
 
+@pytest.mark.soak
 def test_a_device_model_that_answers_late_or_twice(dom0: Dom0) -> None:
     """It is waited for; an answer too many harms nothing.  Its state is none that qemu wrote, so only -c tells."""
     before = begin(dom0, "xenstore")
@@ -263,6 +266,7 @@ def test_a_device_model_that_answers_late_or_twice(dom0: Dom0) -> None:
     dom0.pyxl(f"destroy {NAME}")
 
 
+@pytest.mark.soak
 def test_a_front_that_is_gone(dom0: Dom0) -> None:
     before = begin(dom0, "xenstore")
     dom0.run(f"kill -9 {front(dom0)}")

@@ -1,5 +1,7 @@
 """Devices and settings of xl.cfg beyond disks and networks: the guest has them, and after a restore it has them again."""
 
+import pytest
+
 from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/checkpoint"
@@ -36,6 +38,7 @@ def seen_by_guest(dom0: Dom0, device: str) -> str:
     return line
 
 
+@pytest.mark.soak
 def test_what_a_sandbox_s_config_has_survives_a_checkpoint(dom0: Dom0) -> None:
     dom0.put("/root/more.cfg", SETTINGS.encode())
     dom0.run("(grep -v '^name\\|^vnc' /etc/xen/lab/tick.cfg; cat /root/more.cfg) > /root/devices.cfg")
@@ -60,6 +63,7 @@ def test_what_a_sandbox_s_config_has_survives_a_checkpoint(dom0: Dom0) -> None:
     dom0.run("xl destroy devices")
 
 
+@pytest.mark.soak
 def test_a_guest_sees_its_numa_nodes(dom0: Dom0) -> None:
     """That such a guest is not saved is test_preflight's."""
     nodes = "".join(f'["pnode=0", "size=128", "vcpus={node}", "vdistances={near}"],' for node, near in ((0, "10,20"), (1, "20,10")))

@@ -139,6 +139,7 @@ def test_save_d_asks_for_the_same_domid(dom0: Dom0) -> None:
     went_on(before, dom0.tick("other"))
 
 
+@pytest.mark.soak
 def test_a_checkpoint_goes_through_pipes(dom0: Dom0) -> None:
     """The output has sums as a file has, and the input is checked as a file is."""
     before = dom0.wake("tick")

@@ -1,7 +1,6 @@
 """A save of a guest that runs meanwhile: what is in its file is the guest of the moment at which it was suspended."""
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ FILE, RAW = f"{PLACE}/checkpoint", f"{PLACE}/raw"
 #: A disk that qemu emulates, with a file of text, which stays in the cache of a guest that has read it.
 DISK, SIZE = "/root/dma.raw", 8 << 20
 READ = "read /mnt/a/text"
-#: libxc's engine and compressed files are saved live 80 times in `make soak` (tests/xen/faults/lives.py).
-IS_SOAK = "PYXL_SOAK" in os.environ
 
 
 def live(dom0: Dom0, arguments: str) -> dict[str, Any]:
@@ -24,7 +21,7 @@ def live(dom0: Dom0, arguments: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("engine", ["direct", *(["libxc"] if IS_SOAK else [])])
+@pytest.mark.parametrize("engine", ["direct", pytest.param("libxc", marks=pytest.mark.soak)])
 def test_each_page_is_of_the_moment_of_the_freeze(dom0: Dom0, engine: str) -> None:
     dom0.wake("tick")
     dom0.ask("tick", "^dirtying", "dirty 8")
@@ -119,6 +116,7 @@ exit 1
 RECEIVED = 120_000
 
 
+@pytest.mark.soak
 def test_what_the_network_card_receives_is_in_the_file(dom0: Dom0) -> None:
     dom0.put("/root/net.sed", b's/"plain"/"net"/; s/xen_nopv/& init_on_alloc=0/')
     dom0.run(f"(sed -f /root/net.sed /etc/xen/lab/plain.cfg; echo '{CARD}') > /root/net.cfg")

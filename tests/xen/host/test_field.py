@@ -1,5 +1,7 @@
 """What real hosts do to a toolstack, as users have reported it; each lost a guest or was refused before version 0.4."""
 
+import pytest
+
 from tests.xen.conftest import PLACE, Dom0
 from tests.xen.guests.test_journey import went_on
 
@@ -24,6 +26,7 @@ def test_a_ballooned_guest_comes_back_with_the_memory_that_it_has(host: Dom0) ->
     went_on(before, host.tick("plain"))
 
 
+@pytest.mark.soak
 def test_a_guest_that_is_populated_on_demand_comes_back_with_all_of_it(host: Dom0) -> None:
     """It has half of its memory until it uses the rest, but all of it is in the stream; xl's file cannot be restored."""
     change = "s/^name.*/name = \"pod\"/; s/^memory.*/memory = 96/"
@@ -80,6 +83,7 @@ def test_a_device_that_the_host_uses_or_that_is_too_small(host: Dom0) -> None:
     assert "preflight: /dev/loop7 has 64 MiB free, the checkpoint needs up to" in small
 
 
+@pytest.mark.soak
 def test_a_pvh_guest_is_restored_without_its_kernel(host: Dom0) -> None:
     """A restore needs none; that the guest runs again shows in that it suspends once more, which needs its help."""
     host.run(
@@ -174,6 +178,7 @@ def test_where_a_guest_was_moved_to_while_it_ran(host: Dom0) -> None:
     host.tick("plain")
 
 
+@pytest.mark.soak
 def test_dom0_makes_room_where_xl_conf_has_it(host: Dom0) -> None:
     """As much as under stock xl; and it is as large as before when the guest cannot be built."""
     free = int(host.run("xl info | awk '/^free_memory/ { print $3 }'").stdout)

@@ -1,5 +1,7 @@
 """The host loses power during a save: what it finds after its boot."""
 
+import pytest
+
 from pyxl.lab import snapshot
 from tests.xen.conftest import PLACE, Dom0
 
@@ -23,6 +25,7 @@ def lose_power(dom0: Dom0) -> None:
     lab.host.set_clock()
 
 
+@pytest.mark.soak
 def test_a_host_that_loses_power_in_a_save(dom0: Dom0) -> None:
     before = dom0.wake("tick")
     dom0.pyxl(f"save -c tick {FILE}")

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.xen.conftest import PLACE, Dom0, Tick
 from tests.xen.files.test_extract import COMPARE
 
@@ -55,6 +57,7 @@ def test_each_of_a_series_comes_back_by_pyxl_and_by_xl(dom0: Dom0) -> None:
     is_of(dom0, 3, ticks[2])
 
 
+@pytest.mark.soak
 def test_each_page_of_a_later_checkpoint_is_of_its_freeze(dom0: Dom0) -> None:
     dom0.wake("tick")
     dom0.ask("tick", "^dirtying", "dirty 8")
