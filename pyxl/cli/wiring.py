@@ -18,6 +18,7 @@ from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import DeviceModel
 from pyxl.model.ports import Store as StorePort
 from pyxl.ops import monitor_run, xl_conf
+from pyxl.ops.lookup import name_of
 from pyxl.xen import domain_log, lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
@@ -77,11 +78,13 @@ def on_host(command: str, verbose: bool) -> Iterator[Host]:
 
 
 def attend(domid: int, uuid: str, name: str) -> int:
-    """Do in the monitor of a domain what the domain needs; return the domid to watch from now on, 0 for none."""
+    """Do in the monitor of a domain what the domain needs; return the domid to watch from now on, 0 for none.
+
+    ``name`` is what it was called when the monitor started.
+    """
     from pyxl.ops import monitor  # in the monitor's child alone
 
-    path = paths.domain_log(name)
-    with XenHost(path) as xen, Store() as store:
+    with Store() as store, XenHost(path := paths.domain_log(name_of(store, domid) or name)) as xen:
         return monitor.attend(xen, store, open_dm, domid, uuid, partial(domain_log.write, path))
 
 

@@ -3,11 +3,18 @@
 import contextlib
 import sys
 
+from pyxl.errors import PyxlError
+
 
 def tell(text: str) -> None:
     """Print a line on stderr; that nobody can read it (a full disk, a pager that has ended) stops nothing."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
+
+
+def tell_error(error: PyxlError) -> None:
+    """Print an error on stderr, with its hint below it; both may quote what somebody else made."""
+    tell(printable_lines(f"pyxl: {error}" + (f"\n{error.hint}".replace("\n", "\n      ") if error.hint else "")))
 
 
 def printable(text: str) -> str:
@@ -18,6 +25,18 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return a text of several lines that somebody else made, each as ``printable`` has it."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def ranges(numbers: list[int], count: int) -> str:
+    """Return which of the numbers below ``count`` are there, as xl does: "0-3,7", "all", "none"."""
+    present = [number for number in numbers if number < count]
+    if not present:
+        return "none"
+    if len(present) == count:
+        return "all"
+    first = [number for number in present if number - 1 not in present]
+    last = [number for number in present if number + 1 not in present]
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in zip(first, last, strict=True))
 
 
 def compressed(count: int, stored: int) -> str:

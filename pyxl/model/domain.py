@@ -49,3 +49,31 @@ class DomainInfo(NamedTuple):
     @property
     def suspended(self) -> bool:
         return self.shutdown_reason == ShutdownReason.SUSPEND
+
+
+class Vcpu(NamedTuple):
+    """What the hypervisor knows of one vcpu at one moment.
+
+    ``cpu`` is the CPU that it runs on or ran on last; ``cpu_time`` is in nanoseconds. ``hard`` has the CPUs that it may
+    run on, ``soft`` those that it prefers.
+    """
+
+    number: int
+    online: bool
+    blocked: bool
+    running: bool
+    cpu_time: int
+    cpu: int
+    hard: list[int]
+    soft: list[int]
+
+
+class Trigger(IntEnum):
+    """What can be done to a domain from outside, by libxl's numbers."""
+
+    POWER = 1
+    SLEEP = 2
+    NMI = 3
+    INIT = 4
+    RESET = 5
+    S3RESUME = 6

@@ -18,6 +18,8 @@ LOCAL_DOMAIN = "/local/domain"
 OWN_DOMID = "domid"
 #: What pyxl-qemu-dm announces in ``device_model_control``.
 CONTROL_XENSTORE = "xenstore"
+#: The domid of the domain that xenstored runs in.
+XENSTORED_DOMID = "/tool/xenstored/domid"
 #: Fires when a domain shuts down, suspends or goes away.
 RELEASE_DOMAIN = "@releaseDomain"
 
@@ -32,6 +34,10 @@ def name(domid: int) -> str:
 
 def control_shutdown(domid: int) -> str:
     return f"{LOCAL_DOMAIN}/{domid}/control/shutdown"
+
+
+def control_sysrq(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}/control/sysrq"
 
 
 def control_feature(domid: int, request: str) -> str:
@@ -98,6 +104,29 @@ def qmp_lock(domid: int, uuid: str) -> str:
 
 def device_model_log(domain_name: str) -> str:
     return f"{LOG_DIRECTORY}/qemu-dm-{domain_name}.log"
+
+
+def serial_tty(domid: int, number: int) -> str:
+    """Return where the terminal is that a domain's serial port is connected to."""
+    return f"{LOCAL_DOMAIN}/{domid}/serial/{number}/tty"
+
+
+def console_tty(domid: int, number: int) -> str:
+    """Return where the terminal is that a domain's PV console is connected to."""
+    return f"{LOCAL_DOMAIN}/{domid}/" + (f"device/console/{number}/tty" if number else "console/tty")
+
+
+def vnc_port(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}/console/vnc-port"
+
+
+def vnc_listen(domid: int) -> str:
+    return f"{LOCAL_DOMAIN}/{domid}/console/vnc-listen"
+
+
+def vm(domid: int) -> str:
+    """Return where the path is under which libxl keeps what it knows of a domain's guest: its start, for one."""
+    return f"{LOCAL_DOMAIN}/{domid}/vm"
 
 
 def unwatched(domid: int) -> str:

@@ -94,7 +94,7 @@ def _check_identity(xen: Hypervisor, store: Store, config: GuestConfig) -> None:
         if domain.dying:
             raise PyxlError(
                 f'a domain named "{name}" is still being destroyed (domid {domain.domid})',
-                "Try again when `xl list` shows it no more; a process that maps its memory may hold it.",
+                "Try again when `pyxl list` shows it no more; a process that maps its memory may hold it.",
             )
         raise PyxlError(
             f'a domain named "{name}" exists already (domid {domain.domid})',

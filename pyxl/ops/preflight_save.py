@@ -111,7 +111,7 @@ def _check_awake(xen: Hypervisor, domain: DomainInfo) -> None:
     if domain.hvm and xen.hvm_param(domain.domid, _PARAM_ACPI_S_STATE):
         raise PyxlError(
             "the guest sleeps (ACPI S3), which no checkpoint can keep: what is restored from it would never wake",
-            f"`xl trigger {domain.domid} s3resume` wakes it; save it then.",
+            f"`pyxl trigger {domain.domid} s3resume` wakes it; save it then.",
         )
 
 

@@ -14,12 +14,6 @@ LEAF_BYTES, MSR_BYTES = 24, 16
 _HARD_AFFINITY = 1
 
 
-class _CpuTopology(ctypes.Structure):
-    """xen_sysctl_cputopo; all ones in each where Xen does not know."""
-
-    _fields_ = (("core", ctypes.c_uint32), ("socket", ctypes.c_uint32), ("node", ctypes.c_uint32))
-
-
 def max_policy(handle: int, hvm: bool) -> tuple[bytes, bytes]:
     """Return the most that a guest may have of this host's processor, as ``policy_of`` does."""
     return _policy(handle, "xc_cpu_policy_get_system", _HVM_MAX if hvm else _PV_MAX)
@@ -79,17 +73,3 @@ def pins(handle: int, domid: int, vcpus: int) -> list[list[int]]:
         lib.check(ask(handle, domid, vcpu, bits, None, _HARD_AFFINITY), "xc_vcpu_getaffinity", domid)
         found.append([cpu for cpu in range(count) if bits.raw[cpu // 8] >> cpu % 8 & 1])
     return found if any(len(cpus) < count for cpus in found) else []
-
-
-def nodes(handle: int) -> list[int]:
-    """Return the NUMA node of each CPU; ``handle`` is libxenctrl's.
-
-    :raise XenError: Xen refuses.
-    """
-    library = lib.load("xenctrl")
-    h, number = ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint)
-    most = lib.check(lib.declare(library, ctypes.c_int, "xc_get_max_cpus", h)(handle), "xc_get_max_cpus")
-    count, topology = ctypes.c_uint(most), (_CpuTopology * most)()
-    ask = lib.declare(library, ctypes.c_int, "xc_cputopoinfo", h, number, ctypes.POINTER(_CpuTopology))
-    lib.check(ask(handle, ctypes.byref(count), topology), "xc_cputopoinfo")
-    return [cpu.node for cpu in topology[: count.value]]

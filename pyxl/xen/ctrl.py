@@ -4,10 +4,14 @@ xc_domain_resume is libxenguest's, with libxenctrl's handle.
 """
 
 import ctypes
+from typing import TYPE_CHECKING
 
-from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.domain import DomainInfo, ShutdownReason, Vcpu
 from pyxl.xen import lib
 from pyxl.xen.info import Interface, RawInfo
+
+if TYPE_CHECKING:
+    from pyxl.xen.topology import Topology
 
 _PAUSED, _BLOCKED, _RUNNING, _DEBUGGED = 8, 16, 32, 64
 _PAGE_KB = 4
@@ -139,9 +143,19 @@ class Control(Interface):
 
     def cpu_nodes(self) -> list[int]:
         """Return the NUMA node of each CPU."""
-        from pyxl.xen import cpu  # only a create asks
+        return [cpu.node for cpu in self.topology.cpus()]
 
-        return cpu.nodes(self._handle)
+    @property
+    def topology(self) -> "Topology":
+        """Where CPUs, memory, PCI devices and vcpus are."""
+        from pyxl.xen.topology import Topology  # few commands ask
+
+        return Topology(self._handle)
+
+    def vcpus(self, domid: int) -> list[Vcpu]:
+        """Return what Xen knows of a domain's vcpus, also of those that are offline."""
+        raw = self.info(domid)
+        return [] if raw is None else self.topology.vcpus(domid, raw.max_vcpu_id + 1)
 
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         """Return the most that a guest may have of this host's processor: CPUID leaves and MSRs (pyxl.xen.cpu)."""

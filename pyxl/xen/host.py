@@ -1,12 +1,17 @@
 """This Xen host as one object: libxenctrl answers questions, libxl acts; each is opened when first needed."""
 
 import os
+from collections.abc import Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.domain import DomainInfo, ShutdownReason, Trigger, Vcpu
 from pyxl.xen import lib
 from pyxl.xen.ctrl import Control
 from pyxl.xen.light import Libxl
+
+if TYPE_CHECKING:
+    from pyxl.xen.topology import Topology
 
 
 class XenHost:
@@ -114,6 +119,43 @@ class XenHost:
         """Have a dead domain make room for the one that takes its place: add to its name, give it another uuid."""
         self._libxl.preserve(domid, config_json, suffix, uuid)
         self._control.set_uuid(domid, uuid)
+
+    def rename(self, domid: int, old: str, new: str) -> None:
+        self._libxl.rename(domid, old, new)
+
+    def trigger(self, domid: int, trigger: Trigger, vcpu: int) -> None:
+        self._libxl.trigger(domid, trigger, vcpu)
+
+    def security_label(self, domid: int) -> str:
+        return self._libxl.security_label(domid)
+
+    def physinfo(self) -> dict[str, Any]:
+        return self._libxl.physinfo()
+
+    def version_info(self) -> dict[str, Any]:
+        return self._libxl.version_info()
+
+    def scheduler(self) -> str:
+        return self._libxl.scheduler()
+
+    def free_cpus(self) -> int:
+        return self._libxl.free_cpus()
+
+    def xen_log(self, clear: bool) -> Iterator[bytes]:
+        return self._libxl.xen_log(clear)
+
+    def console(self, domid: int, type_: int, number: int, escape: str | None) -> NoReturn:
+        self._libxl.console(domid, type_, number, escape)
+
+    def vncviewer(self, domid: int, autopass: bool) -> NoReturn:
+        self._libxl.vncviewer(domid, autopass)
+
+    @property
+    def topology(self) -> "Topology":
+        return self._control.topology
+
+    def vcpus(self, domid: int) -> list[Vcpu]:
+        return self._control.vcpus(domid)
 
     def core_dump(self, domid: int, path: str) -> None:
         self._libxl.core_dump(domid, path)

@@ -8,9 +8,11 @@ import ctypes
 import json
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 from pyxl.errors import XenError
 from pyxl.model import paths
@@ -86,12 +88,12 @@ class Libxl:
         """Return a living domain's config as libxl would save it, with its present name, vcpus, memory and devices."""
         with self._config() as config:
             self._call("libxl_retrieve_domain_configuration", domid, config, None, domid=domid)
-            return self._to_json(config)
+            return self._to_json(config, "libxl_domain_config")
 
     def normalise(self, config_json: str) -> str:
         """Return a config as libxl understands it; it drops members that are unknown or of a wrong type."""
         with self._config(config_json) as config:
-            return self._to_json(config)
+            return self._to_json(config, "libxl_domain_config")
 
     def create(self, config_json: str) -> int:
         """Build a domain, leave it paused, and return its domid; when libxl fails, it destroys the domain."""
@@ -145,6 +147,83 @@ class Libxl:
         """Write a domain's memory to ``path`` as an ELF core."""
         self._call("libxl_domain_core_dump", domid, path.encode(), None, domid=domid)
 
+    def rename(self, domid: int, old: str, new: str) -> None:
+        """Give a domain that is called ``old`` another name, which no other domain may have."""
+        self._call("libxl_domain_rename", domid, old.encode(), new.encode(), domid=domid)
+
+    def trigger(self, domid: int, trigger: int, vcpu: int) -> None:
+        """Do to a domain from outside what ``trigger`` says, by libxl's numbers."""
+        self._call("libxl_send_trigger", domid, trigger, vcpu, None, domid=domid)
+
+    def security_label(self, domid: int) -> str:
+        """Return a domain's security label, empty where Xen has none."""
+        with self._filled("libxl_dominfo", "libxl_domain_info", domid, domid=domid) as info:
+            return str(json.loads(self._to_json(info, "libxl_dominfo")).get("ssid_label") or "")
+
+    def physinfo(self) -> dict[str, Any]:
+        """Return what libxl knows of the machine (libxl_physinfo), with all eight words of ``hw_cap``.
+
+        Its JSON has only the first four of them; the others follow them in the structure, wherever that has them.
+        """
+        with self._filled("libxl_physinfo", "libxl_get_physinfo") as info:
+            known: dict[str, Any] = json.loads(self._to_json(info, "libxl_physinfo"))
+            first = struct.pack("4I", *known["hw_cap"])
+            known["hw_cap"] = list(struct.unpack_from("8I", info, info.raw.index(first)))
+        return known
+
+    def version_info(self) -> dict[str, Any]:
+        """Return what libxl knows of the hypervisor (libxl_version_info)."""
+        address = lib.declare(self._library, ctypes.c_void_p, "libxl_get_version_info", ctypes.c_void_p)(self._ctx)
+        if not address:
+            raise XenError("libxl_get_version_info")
+        known: dict[str, Any] = json.loads(self._to_json(address, "libxl_version_info"))
+        return known
+
+    def scheduler(self) -> str:
+        """Return the name of the scheduler of the first cpupool."""
+        number = self._call("libxl_get_scheduler")
+        name = lib.declare(self._library, ctypes.c_char_p, "libxl_scheduler_to_string", ctypes.c_int)(number)
+        return name.decode() if name else "unknown"
+
+    def free_cpus(self) -> int:
+        """Return how many CPUs are in no cpupool."""
+        with self._filled("libxl_bitmap", "libxl_get_freecpus") as cpus:
+            return int(self._declare("libxl_bitmap_count_set", ctypes.c_void_p)(cpus))
+
+    def xen_log(self, clear: bool) -> Iterator[bytes]:
+        """Yield the hypervisor's log in pieces; with ``clear`` it is empty afterwards."""
+        start = lib.declare(
+            self._library, ctypes.c_void_p, "libxl_xen_console_read_start", ctypes.c_void_p, ctypes.c_int
+        )
+        reader = ctypes.c_void_p(start(self._ctx, clear))
+        piece = ctypes.c_char_p()
+        try:
+            while self._call("libxl_xen_console_read_line", reader, ctypes.byref(piece)):
+                yield piece.value or b""
+        finally:
+            self._bare("libxl_xen_console_read_finish", self._ctx, reader)
+
+    def console(self, domid: int, type_: int, number: int, escape: str | None) -> NoReturn:
+        """Become xenconsole on one of a domain's consoles, by libxl's number of its type; 0 is its primary one.
+
+        ``escape`` is of Xen 4.18 and later; an older libxl does not look at that argument.
+
+        :raise XenError: xenconsole cannot be started.
+        """
+        last = (-1, None if escape is None else escape.encode())
+        if type_:
+            self._call("libxl_console_exec", domid, number, type_, *last, domid=domid)
+        self._call("libxl_primary_console_exec", domid, *last, domid=domid)
+        raise XenError("libxl_console_exec", 0, domid)
+
+    def vncviewer(self, domid: int, autopass: bool) -> NoReturn:
+        """Become a vncviewer on a domain's display.
+
+        :raise XenError: it has none.
+        """
+        self._call("libxl_vncviewer_exec", domid, int(autopass), domid=domid)
+        raise XenError("libxl_vncviewer_exec", 0, domid)
+
     def free_memory_kb(self) -> int:
         """Return how much memory the hypervisor has free for new domains, in KiB."""
         value = ctypes.c_uint64()
@@ -168,13 +247,14 @@ class Libxl:
     def _bare(self, name: str, *arguments: object) -> None:
         lib.declare(self._library, None, name, *([ctypes.c_void_p] * len(arguments)))(*arguments)
 
-    def _call(self, name: str, *arguments: object, domid: int | None = None) -> None:
+    def _call(self, name: str, *arguments: object, domid: int | None = None) -> int:
         """Call a libxl function whose first argument is the context; a negative result is a XenError."""
         types: list[object] = [ctypes.c_void_p]
         types += [_type(argument) for argument in arguments]
         code = self._declare(name, *types)(self._ctx, *arguments)
         if code < 0:
             raise XenError(name, 0, domid, detail=self._failure(code))
+        return int(code)
 
     def _failure(self, code: int) -> str:
         """Return libxl's code in words, with the reason that its log gives."""
@@ -214,13 +294,26 @@ class Libxl:
         finally:
             self._bare("libxl_domain_config_dispose", config)
 
-    def _to_json(self, config: "ctypes.Array[ctypes.c_char]") -> str:
-        function = lib.declare(
-            self._library, ctypes.c_void_p, "libxl_domain_config_to_json", ctypes.c_void_p, ctypes.c_void_p
-        )
-        address = function(self._ctx, config)
+    @contextmanager
+    def _filled(
+        self, structure: str, getter: str, *more: object, domid: int | None = None
+    ) -> "Iterator[ctypes.Array[ctypes.c_char]]":
+        """Yield a structure that ``getter`` has filled, whose layout is not known here."""
+        buffer = ctypes.create_string_buffer(_CONFIG_BYTES)
+        self._bare(f"{structure}_init", buffer)
+        try:
+            self._call(getter, buffer, *more, domid=domid)
+            yield buffer
+        finally:
+            self._bare(f"{structure}_dispose", buffer)
+
+    def _to_json(self, what: "ctypes.Array[ctypes.c_char] | int", structure: str) -> str:
+        """Return a structure, or what is at an address, as libxl writes it in JSON."""
+        name = f"{structure}_to_json"
+        function = lib.declare(self._library, ctypes.c_void_p, name, ctypes.c_void_p, ctypes.c_void_p)
+        address = function(self._ctx, what)
         if not address:
-            raise XenError("libxl_domain_config_to_json")
+            raise XenError(name)
         try:
             return ctypes.string_at(address).decode()
         finally:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, XenError
 from pyxl.model import paths
-from pyxl.model.domain import DomainInfo, ShutdownReason
+from pyxl.model.domain import DomainInfo, ShutdownReason, Trigger
 
 T = TypeVar("T")
 UUID = "6b1d9b2e-0000-4000-8000-000000000001"
@@ -140,6 +140,21 @@ class FakeXen:
 
     def core_dump(self, domid: int, path: str) -> None:
         self._note("core_dump", domid)
+
+
+    def rename(self, domid: int, old: str, new: str) -> None:
+        self._note("rename", domid, old, new)
+
+    def trigger(self, domid: int, trigger: Trigger, vcpu: int) -> None:
+        self._note("trigger", domid, trigger.name, vcpu)
+
+    def console(self, domid: int, type_: int, number: int, escape: str | None) -> NoReturn:
+        self._note("console", domid, type_, number, escape)
+        raise XenError("libxl_console_exec", 0, domid)
+
+    def vncviewer(self, domid: int, autopass: bool) -> NoReturn:
+        self._note("vncviewer", domid, autopass)
+        raise XenError("libxl_vncviewer_exec", 0, domid)
 
 
 class FakeWatch:

@@ -62,7 +62,7 @@ def test_a_domain_in_no_state_to_be_saved(
 def test_a_guest_that_sleeps(store: FakeStore, pv_drivers: bool) -> None:
     with pytest.raises(PyxlError, match=r"the guest sleeps \(ACPI S3\)") as caught:
         remarks(store, pv_drivers, sleeps=True)
-    assert "`xl trigger 7 s3resume`" in caught.value.hint
+    assert "`pyxl trigger 7 s3resume`" in caught.value.hint
 
 
 @pytest.mark.parametrize(
