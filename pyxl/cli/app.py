@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from pyxl import __version__
-from pyxl.cli.words import printable_lines, tell
+from pyxl.cli.words import tell, tell_error
 from pyxl.errors import PyxlError
 
 # Command name -> (its module, its line in `pyxl --help`).  A module is imported only when its command runs: in a
@@ -27,11 +27,22 @@ COMMANDS = {
     "config": ("config", "Check, show and compare guests' configs."),
     "recover": ("recover", "Put right what a toolstack that died has left."),
     "list": ("domains", "List the domains of this host."),
+    "shutdown": ("lifecycle", "Ask domains to power off."),
+    "reboot": ("lifecycle", "Ask domains to reboot."),
     "destroy": ("domains", "End a domain at once."),
     "pause": ("domains", "Stop scheduling a domain's vcpus."),
     "unpause": ("domains", "Schedule a paused domain's vcpus again."),
     "domid": ("domains", "Print the domid of a named domain."),
     "domname": ("domains", "Print the name of a domid."),
+    "rename": ("lifecycle", "Give a domain another name."),
+    "trigger": ("lifecycle", "Press a domain's power button, or send it another event."),
+    "sysrq": ("lifecycle", "Send a domain a SysRq."),
+    "console": ("attach", "Attach to a domain's console."),
+    "vncviewer": ("attach", "Show a domain's display."),
+    "vcpu-list": ("vcpus", "List the vcpus of domains."),
+    "uptime": ("domains", "Print for how long domains have been up."),
+    "info": ("host", "Print what this host is."),
+    "dmesg": ("host", "Print the hypervisor's log."),
     "lab": ("lab", "A real Xen host in QEMU, for a machine without one."),
 }
 
@@ -46,7 +57,7 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(name)
         if entry is None:
             return None
-        command = getattr(importlib.import_module(f"pyxl.cli.{entry[0]}"), f"{name}_command")
+        command = getattr(importlib.import_module(f"pyxl.cli.{entry[0]}"), f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 
@@ -89,7 +100,5 @@ def run(argv: Sequence[str] | None = None) -> int:
     except PyxlError as error:
         if error.traceback:
             raise
-        # It may quote a config or checkpoint that somebody else made.
-        text = f"pyxl: {error}" + (f"\n{error.hint}".replace("\n", "\n      ") if error.hint else "")
-        tell(printable_lines(text))
+        tell_error(error)
         return error.exit_status

@@ -54,7 +54,7 @@ def test_create_save_restore_reboot_and_panic(dom0: Dom0) -> None:
     rebooted = dom0.domid("web1")  # in the emulation it may have rebooted once more
 
     dom0.send("web1", "panic")
-    dom0.run("for i in $(seq 120); do pyxl list web1 | grep -q -- '--c-' && exit 0; sleep 0.5; done; exit 1")
+    dom0.run("for i in $(seq 120); do pyxl list web1 | grep -q -- '-sc-' && exit 0; sleep 0.5; done; exit 1")
     assert dom0.domid("web1") == rebooted
     dom0.wait_for_log("web1", "crash, on_crash=preserve")
 
