@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import NoReturn
 
@@ -53,8 +55,8 @@ def console(
                 'serial="pty" in its config makes a serial one; `-t pv` is the one of its PV drivers.'
                 if wanted is Console.SERIAL else "",
             )  # fmt: skip
-    _as_any_program()
-    xen.console(domid, kind, number, escape)
+    with _as_any_program():
+        xen.console(domid, kind, number, escape)
 
 
 def vncviewer(xen: Hypervisor, store: Store, domain: DomainInfo, *, autopass: bool) -> NoReturn:
@@ -72,10 +74,15 @@ def vncviewer(xen: Hypervisor, store: Store, domain: DomainInfo, *, autopass: bo
         raise PyxlError(
             f"there is no {viewer} here", f"The display is at {address}:{port}; VNCVIEWER=PROGRAM names another viewer."
         )
-    _as_any_program()
-    xen.vncviewer(domain.domid, autopass)
+    with _as_any_program():
+        xen.vncviewer(domain.domid, autopass)
 
 
-def _as_any_program() -> None:
-    """Undo what Python does to a process that its next program would inherit."""
+@contextmanager
+def _as_any_program() -> Iterator[None]:
+    """Take back what Python does to a process that its next program would inherit, and do it again if there is none."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
