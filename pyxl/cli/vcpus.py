@@ -39,4 +39,4 @@ def lines(name: str, domid: int, vcpus: list[Vcpu], cpus: int) -> Iterator[str]:
         if vcpu.online:
             place = f"{vcpu.cpu:5d}   {'r' if vcpu.running else '-'}{'b' if vcpu.blocked else '-'}-"
         affinity = f"{ranges(vcpu.hard, cpus)} / {ranges(vcpu.soft, cpus)}"
-        yield f"{name:32} {domid:5d} {vcpu.number:5d} {place} {vcpu.cpu_time / 1e9:9.1f}  {affinity}"
+        yield f"{name:32} {domid:5d} {vcpu.number:5d}{place} {vcpu.cpu_time / 1e9:9.1f}  {affinity}"

@@ -144,8 +144,8 @@ def test_state_says_why_a_domain_has_shut_down(reason: int | None, text: str) ->
 def test_vcpu_list_has_xl_s_columns(shown: Shown, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "vcpu-list", "web1") == [
         "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)",
-        "web1                                 7     0     3   r--       1.6  all / all",
-        "web1                                 7     1     -   --p       0.0  0,2-3 / none",
+        "web1                                 7     0    3   r--       1.6  all / all",
+        "web1                                 7     1    -   --p       0.0  0,2-3 / none",
     ]
     assert len(said(capsys, "vcpu-list")) == 5
     assert list(vcpus.lines("x", 1, [], 4)) == []
