@@ -38,7 +38,7 @@ def test_help_lists_every_command_and_each_has_its_own() -> None:
         assert pyxl(name, "--help").stdout.startswith(f"Usage: pyxl {name} ")
 
 
-@pytest.mark.parametrize("arguments", [["save", "web1", "x"], ["restore", "x"], ["list"], ["create", "x.cfg"], ["destroy", "1"]])
+@pytest.mark.parametrize("arguments", [["save", "web1", "x"], ["restore", "x"], ["list"], ["create", "x.cfg"], ["destroy", "1"], ["info"], ["shutdown", "-a"]])
 def test_without_xen_every_command_says_so(arguments: list[str]) -> None:
     assert NO_XEN, "room 3 is for machines without Xen; on a Xen host run the lab's tests"
     result = pyxl(*arguments)
@@ -90,6 +90,7 @@ HEAVY = {
     [
         ("save", {"pyxl.ops.checkpoint", "pyxl.ops.restore", "pyxl.ops.preflight", "pyxl.ops.trust"}),
         ("restore", {"pyxl.ops.save", "pyxl.ops.helper_run", "pyxl.dm"}),
+        ("domains", {"pyxl.cli.progress", "pyxl.ops.settle", "pyxl.checkpoint", "pyxl.dm", "pyxl.xen.topology"}),
         ("create", {"pyxl.ops.save", "pyxl.ops.checkpoint", "pyxl.ops.helper_run", "pyxl.dm"}),
     ],
 )
