@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pyxl import interrupt
 from pyxl.cli.words import printable_lines, tell
@@ -108,6 +108,22 @@ def guest_config(
     if settings:
         chunks.append(("command line", "\n".join(settings)))
     return parse_config(chunks, strict, nodes)
+
+
+def nic(spec: str) -> dict[str, Any]:
+    """Return the libxl_device_nic of one `vif` string, with xl.conf's defaults; libxl numbers one without a devid.
+
+    :raise UsageError: the text is wrong.
+    """
+    from pyxl.formats.xlcfg import devices
+    from pyxl.formats.xlcfg.xl_conf import NIC_DEFAULTS
+
+    options = xl_conf.read(warn=_warn)
+    defaults = {member: options[name] for name, member in NIC_DEFAULTS.items() if name in options}
+    found = devices.nic(spec, -1, defaults, "command line", _warn)
+    if found["devid"] < 0:
+        del found["devid"]
+    return found
 
 
 def config_text(file: Path) -> str:

@@ -13,6 +13,7 @@ from pyxl.formats.xlcfg.options import NO_COLO
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 FORMATS = ("raw", "qcow", "qcow2", "vhd", "empty", "qed")
@@ -36,19 +37,21 @@ STRINGS = {"vdev": "vdev", "script": "script", "backend": "backend_domname"}
 COLO_KEYS = ("colo-host", "colo-port", "colo-export", "active-disk", "hidden-disk")
 
 
-def parse(spec: str, place: str = "") -> dict[str, Any]:
+def parse(spec: str, place: str = "", more: Sequence[str] = ()) -> dict[str, Any]:
     """Return the libxl_device_disk JSON object that xl makes of ``spec``.
 
-    ``place`` begins the error message: the file and line that hold the specification.
+    ``place`` begins the error message: the file and line that hold the specification.  ``more`` are its further words,
+    on a command line: a ``target=`` takes the rest of its own word.
 
     :raise UsageError: a specification that xl refuses too, or one with words of COLO.
     """
-    return _Disk(spec, place).parse()
+    return _Disk((spec, *more), place).parse()
 
 
 class _Disk:
-    def __init__(self, spec: str, place: str) -> None:
-        self._spec = spec
+    def __init__(self, specs: Sequence[str], place: str) -> None:
+        self._specs = specs
+        self._spec = ""
         self._place = place
         self._disk: dict[str, Any] = {}
         self._had_prefix = False
@@ -57,9 +60,10 @@ class _Disk:
     def parse(self) -> dict[str, Any]:
         disk = self._disk
         disk["readwrite"] = 1
-        at = 0
-        while at < len(self._spec):
-            at = self._parameter(at)
+        for spec in self._specs:
+            self._spec, at = spec, 0
+            while at < len(spec):
+                at = self._parameter(at)
         disk.setdefault("format", "raw")
         if disk.get("is_cdrom"):
             disk["removable"] = 1

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from pyxl.cli import wiring
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import parse, writer, xl_conf
+from pyxl.formats.xlcfg import disk, parse, writer, xl_conf
 from tests.formats.xlcfg.guests import HVM
 from tests.formats.xlcfg.test_disk import GOOD as DISKS
 from tests.formats.xlcfg.test_options import BOOLEANS, HVM_OPTIONS, PV_OPTIONS
 from tests.formats.xlcfg.test_report import BAD
-from tests.oracle import normalise, xl
+from tests.oracle import attached, normalise, xl
 from tests.oracle.compare import HOST, difference, pyxl, unexplained
 from tests.oracle.install import installed
 from tests.oracle.on_purpose import ROWS, reason
@@ -121,3 +122,23 @@ def test_what_the_other_tests_expect_is_what_xl_does() -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_what_differs_on_purpose_is_in_the_readme(row: str) -> None:
     assert f"\n| {row} |" in README.read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("target=/srv/a.raw", "vdev=xvdf", "access=rw"),
+        ("/srv/a.raw", "raw", "xvdf", "w"),
+        ("/srv/a.qcow2,qcow2", "xvdf,w"),
+        ("vdev=xvdf,access=ro", "target=/srv/a.raw,b"),
+    ],
+    ids=",".join,
+)
+def test_words_of_block_attach_are_one_disk(words: tuple[str, ...]) -> None:
+    found = disk.parse(words[0], "command line", words[1:])
+    assert {key: value for key, value in found.items() if value} == attached("block-attach", words)
+
+
+@pytest.mark.parametrize("words", [(), ("bridge=xenbr1", "mac=00:16:3e:00:00:01", "type=vif"), ("devid=3", "rate=1MB/s")], ids=",".join)
+def test_words_of_network_attach_are_one_nic(words: tuple[str, ...]) -> None:
+    assert wiring.nic(",".join(words)) == attached("network-attach", words)
