@@ -65,6 +65,27 @@ class XenHost:
     def grow_dom0(self, kb: int) -> None:
         self._libxl.grow_dom0(kb)
 
+    def set_memory(self, domid: int, kb: int) -> None:
+        self._libxl.set_memory(domid, kb)
+
+    def set_most_memory(self, domid: int, kb: int) -> None:
+        self._libxl.set_most_memory(domid, kb)
+
+    def attach(self, domid: int, kind: str, device_json: str) -> None:
+        self._libxl.attach(domid, kind, device_json)
+
+    def detach_disk(self, domid: int, vdev: str, force: bool) -> None:
+        self._libxl.detach_disk(domid, vdev, force)
+
+    def detach_nic(self, domid: int, devid: int) -> None:
+        self._libxl.detach_nic(domid, devid)
+
+    def change_disc(self, domid: int, device_json: str) -> None:
+        self._libxl.change_disc(domid, device_json)
+
+    def keep_update(self, domid: int, text: bytes) -> None:
+        self._libxl.keep_update(domid, text)
+
     def command_line(self) -> str:
         return self._control.command_line()
 

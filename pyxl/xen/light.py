@@ -1,6 +1,6 @@
-"""libxenlight: create, restore, destroy, and configs as JSON (xen-spec.md 10.2).
+"""libxenlight: create, restore, destroy, change devices and memory, and configs as JSON (xen-spec.md 10.2).
 
-A libxl_domain_config is an opaque buffer here: its layout changes with every Xen, its JSON does not.
+A libxl_domain_config or a device is an opaque buffer here: its layout changes with every Xen, its JSON does not.
 Every call blocks until libxl is done.
 """
 
@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,6 +37,10 @@ ERRORS = {
     -6: "invalid argument", -7: "failed, and could not undo it", -8: "guest timed out", -9: "timed out",
     -10: "no PV drivers", -11: "not ready", -15: "lock failed", -21: "no such domain",
 }  # fmt: skip
+
+
+#: A structure of libxl, disposed of at the end of its with block.
+Structure = AbstractContextManager["ctypes.Array[ctypes.c_char]"]
 
 
 class _ChildHooks(ctypes.Structure):
@@ -241,6 +245,41 @@ class Libxl:
         """Tell dom0 to have ``kb`` KiB of memory more, or less; it takes its time."""
         self._call("libxl_set_memory_target", 0, ctypes.c_int64(kb), 1, 0)
 
+    def set_memory(self, domid: int, kb: int) -> None:
+        """Tell a domain to have ``kb`` KiB of memory, its video memory among it, and let it have no more than that."""
+        self._call("libxl_set_memory_target", domid, ctypes.c_int64(kb), 0, 1, domid=domid)
+
+    def set_most_memory(self, domid: int, kb: int) -> None:
+        """Set the most that a domain may ever be told to have, in KiB."""
+        self._call("libxl_domain_setmaxmem", domid, ctypes.c_int64(kb), domid=domid)
+
+    def attach(self, domid: int, kind: str, device_json: str) -> None:
+        """Give a running domain a device, and note it in the config that libxl keeps; ``kind`` is disk or nic."""
+        with self._device(kind, device_json) as device:
+            self._call(f"libxl_device_{kind}_add", domid, device, None, domid=domid)
+
+    def detach_disk(self, domid: int, vdev: str, force: bool) -> None:
+        """Take a disk away from a running domain: once it has released it, or with ``force`` at once."""
+        with self._device("disk") as device:
+            self._call("libxl_vdev_to_device_disk", domid, vdev.encode(), device, domid=domid)
+            name = "libxl_device_disk_destroy" if force else "libxl_device_disk_safe_remove"
+            self._call(name, domid, device, None, domid=domid)
+
+    def detach_nic(self, domid: int, devid: int) -> None:
+        """Take a network card away from a running domain, which may be using it."""
+        with self._device("nic") as device:
+            self._call("libxl_devid_to_device_nic", domid, devid, device, domid=domid)
+            self._call("libxl_device_nic_remove", domid, device, None, domid=domid)
+
+    def change_disc(self, domid: int, device_json: str) -> None:
+        """Put another disc into a CD-ROM drive of a domain; one whose format is empty ejects."""
+        with self._device("disk", device_json) as device:
+            self._call("libxl_cdrom_insert", domid, device, None, domid=domid)
+
+    def keep_update(self, domid: int, text: bytes) -> None:
+        """Keep an xl.cfg from which a domain is built at its next reboot, where xl's monitor looks for it."""
+        self._call("libxl_userdata_store", domid, b"xl", text, len(text), domid=domid)
+
     def _declare(self, name: str, *argtypes: object) -> "ctypes._NamedFuncPointer":
         return lib.declare(self._library, ctypes.c_int, name, *argtypes)
 
@@ -282,17 +321,23 @@ class Libxl:
         )  # fmt: skip
         return int(make(stream, level, _SHOW_PID | _SHOW_DATE | _HIDE_PROGRESS))
 
+    def _config(self, config_json: str | None = None) -> Structure:
+        return self._structure("libxl_domain_config", config_json)
+
+    def _device(self, kind: str, device_json: str | None = None) -> Structure:
+        return self._structure(f"libxl_device_{kind}", device_json)
+
     @contextmanager
-    def _config(self, config_json: str | None = None) -> "Iterator[ctypes.Array[ctypes.c_char]]":
-        """Yield an initialised libxl_domain_config, filled from JSON where there is some."""
-        config = ctypes.create_string_buffer(_CONFIG_BYTES)
-        self._bare("libxl_domain_config_init", config)
+    def _structure(self, name: str, text: str | None) -> "Iterator[ctypes.Array[ctypes.c_char]]":
+        """Yield an initialised structure of libxl, filled from JSON where there is some."""
+        structure = ctypes.create_string_buffer(_CONFIG_BYTES)
+        self._bare(f"{name}_init", structure)
         try:
-            if config_json is not None:
-                self._call("libxl_domain_config_from_json", config, config_json.encode())
-            yield config
+            if text is not None:
+                self._call(f"{name}_from_json", structure, text.encode())
+            yield structure
         finally:
-            self._bare("libxl_domain_config_dispose", config)
+            self._bare(f"{name}_dispose", structure)
 
     @contextmanager
     def _filled(

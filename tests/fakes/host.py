@@ -78,6 +78,27 @@ class FakeXen:
         self._note("grow_dom0", kb)
         self.free_kb -= max(kb, -self.dom0_gives_kb)
 
+    def set_memory(self, domid: int, kb: int) -> None:
+        self._note("set_memory", domid, kb)
+
+    def set_most_memory(self, domid: int, kb: int) -> None:
+        self._note("set_most_memory", domid, kb)
+
+    def attach(self, domid: int, kind: str, device_json: str) -> None:
+        self._note("attach", domid, kind, device_json)
+
+    def detach_disk(self, domid: int, vdev: str, force: bool) -> None:
+        self._note("detach_disk", domid, vdev, force)
+
+    def detach_nic(self, domid: int, devid: int) -> None:
+        self._note("detach_nic", domid, devid)
+
+    def change_disc(self, domid: int, device_json: str) -> None:
+        self._note("change_disc", domid, device_json)
+
+    def keep_update(self, domid: int, text: bytes) -> None:
+        self._note("keep_update", domid, text.decode())
+
     def command_line(self) -> str:
         return self.xen_options
 
