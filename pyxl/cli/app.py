@@ -43,6 +43,16 @@ COMMANDS = {
     "uptime": ("domains", "Print for how long domains have been up."),
     "info": ("host", "Print what this host is."),
     "dmesg": ("host", "Print the hypervisor's log."),
+    "mem-set": ("memory", "Set how much memory a domain is to have."),
+    "mem-max": ("memory", "Set the most memory that a domain may be told to have."),
+    "block-list": ("block", "List the disks of domains."),
+    "block-attach": ("block", "Give a running domain a disk."),
+    "block-detach": ("block", "Take a disk away from a running domain."),
+    "cd-insert": ("block", "Put a disc into a domain's CD-ROM drive."),
+    "cd-eject": ("block", "Take the disc out of a domain's CD-ROM drive."),
+    "network-list": ("network", "List the network cards of domains."),
+    "network-attach": ("network", "Give a running domain a network card."),
+    "network-detach": ("network", "Take a network card away from a running domain."),
     "lab": ("lab", "A real Xen host in QEMU, for a machine without one."),
 }
 

@@ -84,6 +84,16 @@ def libxl_devices(domid: int, kind: str) -> str:
     return f"/libxl/{domid}/device/{kind}"
 
 
+def frontend(domid: int, kind: str, number: str) -> str:
+    """Return where a guest's driver says how far it is with a device."""
+    return f"{LOCAL_DOMAIN}/{domid}/device/{kind}/{number}"
+
+
+def memory(domid: int, what: str) -> str:
+    """Return where libxl keeps how much memory a domain is to have (target) or may have (static-max), in KiB."""
+    return f"{LOCAL_DOMAIN}/{domid}/memory/{what}"
+
+
 def domain_type(domid: int) -> str:
     return f"/libxl/{domid}/type"
 
@@ -152,6 +162,11 @@ def domain_log(domain_name: str) -> str:
 def libxl_config(domid: int, uuid: str) -> str:
     """The config that libxl keeps of a domain: JSON and a NUL (xen-spec.md 9.4)."""
     return f"{LIB_DIRECTORY}/userdata-d.{domid}.{uuid}.libxl-json"
+
+
+def config_update(domid: int, uuid: str) -> str:
+    """The xl.cfg text from which a domain is built at its next reboot, where config-update has left one."""
+    return f"{LIB_DIRECTORY}/userdata-d.{domid}.{uuid}.xl"
 
 
 def crash_dump(domain_name: str, stamp: str) -> str:
