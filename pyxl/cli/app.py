@@ -53,6 +53,7 @@ COMMANDS = {
     "network-list": ("network", "List the network cards of domains."),
     "network-attach": ("network", "Give a running domain a network card."),
     "network-detach": ("network", "Take a network card away from a running domain."),
+    "config-update": ("config_update", "Keep another config for a domain's next reboot."),
     "lab": ("lab", "A real Xen host in QEMU, for a machine without one."),
 }
 

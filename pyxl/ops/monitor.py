@@ -16,6 +16,7 @@ from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
+from pyxl.ops.config_update import take
 from pyxl.ops.destroy import bring_down
 from pyxl.ops.lookup import name_of
 from pyxl.ops.recover import Recovery, put_right
@@ -97,15 +98,16 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
             xen.unpause(domid)
             log(f'domain {domid} "{config.name}" goes on after a soft reset')
             return xen.domain(domid)
+        following = (take(domain, log) if "restart" in action else None) or config
         if not end(xen, store, domid, config, action, log):
             return None
-    with Journal("restart", config.uuid, config.name, needed=False) as journal:
+    with Journal("restart", following.uuid, following.name, needed=False) as journal:
         journal.note(phase=Phase.BUILD.name, after=After.RESUME.name)
-        following = build_again(xen, config, log)
-        journal.note(phase=Phase.UNPAUSE.name, domid=following)
-        xen.unpause(following)
-    log(f'domain {following} "{config.name}" takes the place of {domid}')
-    return xen.domain(following)
+        new_domid = build_again(xen, following, log)
+        journal.note(phase=Phase.UNPAUSE.name, domid=new_domid)
+        xen.unpause(new_domid)
+    log(f'domain {new_domid} "{following.name}" takes the place of {domid}')
+    return xen.domain(new_domid)
 
 
 def build_again(xen: Hypervisor, config: GuestConfig, log: Log) -> int:
