@@ -54,6 +54,7 @@ COMMANDS = {
     "network-attach": ("network", "Give a running domain a network card."),
     "network-detach": ("network", "Take a network card away from a running domain."),
     "config-update": ("config_update", "Keep another config for a domain's next reboot."),
+    "dump-core": ("dump_core", "Write a domain's memory to a core for gdb."),
     "lab": ("lab", "A real Xen host in QEMU, for a machine without one."),
 }
 

@@ -10,7 +10,7 @@ class Owed(Flag):
     """What has to be undone, in this order: the guest first, since everything else may hang."""
 
     NOTHING = 0
-    GUEST = auto()  # the guest may be suspended: withdraw the request, let device model and vcpus go on
+    GUEST = auto()  # the guest may be suspended, or paused: withdraw the request, let device model and vcpus go on
     HELPER = auto()  # a save-helper may be running: end it
     LOG_DIRTY = auto()  # of a live save: Xen and the device model may log writes; have them stop
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
@@ -33,6 +33,8 @@ class Phase(Enum):
     DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
     COMMIT = ("commit", Owed.FILE | Owed.GUEST)
     SETTLE = ("settle", Owed.END)
+    # dump-core, which has OPEN_FILE and COMMIT of a save
+    DUMP = ("dump", Owed.FILE | Owed.GUEST)
     # convert, which has OPEN, CHECK_FILE, OPEN_FILE and COMMIT of the others
     CONVERT = ("convert", Owed.FILE)
     # restore and create

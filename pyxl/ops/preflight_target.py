@@ -25,9 +25,9 @@ STREAM_OVERHEAD = 16 << 20
 
 def can_be_written(
     xen: Hypervisor, store: Store, target: Path, memory: int,
-    *, destroys: bool, force: bool, compressed: bool = False,
+    *, destroys: bool, force: bool, compressed: bool = False, what: str = "checkpoint",
 ) -> list[str]:  # fmt: skip
-    """Refuse a target that cannot take the checkpoint of a guest with ``memory`` bytes, or that somebody needs.
+    """Refuse a target that cannot take the ``what`` of a guest with ``memory`` bytes, or that somebody needs.
 
     ``destroys`` says that the guest is then nowhere else.  ``force`` passes over the check for room, and returns what
     it found: a file system may compress, or not know.  How much room a ``compressed`` one needs shows only while it is
@@ -43,9 +43,9 @@ def can_be_written(
     if target.exists():
         _check_nobody_s(xen, store, target)
     if not compressed:
-        return unless_forced(lambda: _check_room(target, memory + STREAM_OVERHEAD), force)
+        return unless_forced(lambda: _check_room(target, memory + STREAM_OVERHEAD, what), force)
     try:
-        _check_room(target, memory + STREAM_OVERHEAD)
+        _check_room(target, memory + STREAM_OVERHEAD, what)
     except PyxlError as shortage:
         return [f"{shortage} where it cannot be compressed"]
     return []
@@ -144,7 +144,7 @@ def _check_device(target: Path) -> None:
         ) from error
 
 
-def _check_room(target: Path, needed: int) -> None:
+def _check_room(target: Path, needed: int, what: str) -> None:
     if target.is_block_device():
         place, free = target, _size(target)
     elif target.exists() and not target.is_file():
@@ -154,7 +154,7 @@ def _check_room(target: Path, needed: int) -> None:
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if limit != resource.RLIM_INFINITY and limit < needed:
             raise PyxlError(
-                f"no file may be larger than {limit >> 20} MiB here, the checkpoint needs up to {needed >> 20} MiB",
+                f"no file may be larger than {limit >> 20} MiB here, the {what} needs up to {needed >> 20} MiB",
                 "`ulimit -f unlimited` in this shell, or LimitFSIZE= in its unit.",
             )
         room = os.statvfs(place)
@@ -163,8 +163,8 @@ def _check_room(target: Path, needed: int) -> None:
         free = room.f_bavail * room.f_frsize
     if free < needed:
         raise PyxlError(
-            f"{place} has {free >> 20} MiB free, the checkpoint needs up to {needed >> 20} MiB",
-            "Make room, or name a file elsewhere; an old checkpoint stays until the new one is whole.",
+            f"{place} has {free >> 20} MiB free, the {what} needs up to {needed >> 20} MiB",
+            f"Make room, or name a file elsewhere; an old {what} stays until the new one is whole.",
         )
 
 

@@ -16,7 +16,7 @@ from pyxl.checkpoint.new_file import temporary_of
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, OperationError, PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.domain import DomainInfo
-from pyxl.model.phases import Owed, Phase
+from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.room import give_back
 from pyxl.ops.suspend import call_off, resume, withdraw
@@ -43,6 +43,9 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
             if call_off(xen, store, domain.domid):
                 said.append("suspend request withdrawn")
         domain = domain_of(xen, entry)
+    if domain and phase is Phase.DUMP and entry.after == After.RESUME.name and domain.paused:
+        xen.unpause(domain.domid)
+        said.append("guest unpaused")
     if domain and Owed.GUEST in phase.owes:
         said += let_go_on(xen, store, open_dm, domain)
     if phase.owes & (Owed.HELPER | Owed.DOMAIN):
