@@ -328,7 +328,7 @@ class Libxl:
         return self._structure(f"libxl_device_{kind}", device_json)
 
     @contextmanager
-    def _structure(self, name: str, text: str | None) -> "Iterator[ctypes.Array[ctypes.c_char]]":
+    def _structure(self, name: str, text: str | None = None) -> "Iterator[ctypes.Array[ctypes.c_char]]":
         """Yield an initialised structure of libxl, filled from JSON where there is some."""
         structure = ctypes.create_string_buffer(_CONFIG_BYTES)
         self._bare(f"{name}_init", structure)
@@ -344,13 +344,9 @@ class Libxl:
         self, structure: str, getter: str, *more: object, domid: int | None = None
     ) -> "Iterator[ctypes.Array[ctypes.c_char]]":
         """Yield a structure that ``getter`` has filled, whose layout is not known here."""
-        buffer = ctypes.create_string_buffer(_CONFIG_BYTES)
-        self._bare(f"{structure}_init", buffer)
-        try:
+        with self._structure(structure) as buffer:
             self._call(getter, buffer, *more, domid=domid)
             yield buffer
-        finally:
-            self._bare(f"{structure}_dispose", buffer)
 
     def _to_json(self, what: "ctypes.Array[ctypes.c_char] | int", structure: str) -> str:
         """Return a structure, or what is at an address, as libxl writes it in JSON."""
