@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,8 +11,10 @@ from pyxl.cli.words import printable, ranges
 from pyxl.errors import PyxlError, XenError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
-from pyxl.model.ports import Store
 from pyxl.ops.lookup import by_name, find, find_guest, name_of
+
+if TYPE_CHECKING:
+    from pyxl.model.ports import Store
 
 #: The letter of each reason of a shutdown, by its number.
 _REASONS = "-rscwS"
@@ -92,7 +95,7 @@ def _configs(host: wiring.Host, domains: list[DomainInfo]) -> list[dict[str, obj
     return found
 
 
-def _members(store: Store, domain: DomainInfo) -> dict[str, object]:
+def _members(store: "Store", domain: DomainInfo) -> dict[str, object]:
     reason = domain.shutdown_reason
     return {
         "domid": domain.domid,
@@ -136,7 +139,7 @@ def uptime_command(verbose: bool, short: bool, domains: tuple[str, ...]) -> None
                 click.echo(f"{name:33} {entry.domid:4d} {duration(seconds)}")
 
 
-def _up(store: Store, domid: int, now: int) -> int | None:
+def _up(store: "Store", domid: int, now: int) -> int | None:
     """Return for how many seconds a domain has been up; None where that is not known, as of a stub domain."""
     if domid == 0:
         with open("/proc/uptime") as file:

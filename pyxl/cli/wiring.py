@@ -1,27 +1,28 @@
 """The one place that picks the real hypervisor, xenstore and device model; every command starts here."""
 
-import json
 import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pyxl import interrupt
 from pyxl.cli.words import printable_lines, tell
 from pyxl.errors import UsageError
-from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
-from pyxl.model.domain import DomainInfo
-from pyxl.model.ports import DeviceModel
-from pyxl.model.ports import Store as StorePort
-from pyxl.ops import monitor_run, xl_conf
 from pyxl.ops.lookup import name_of
 from pyxl.xen import domain_log, lib
 from pyxl.xen.host import XenHost
 from pyxl.xen.store import Store
+
+if TYPE_CHECKING:  # `pyxl list` starts here, too: what only some commands need is imported where they need it
+    from pathlib import Path
+
+    from pyxl.formats.guest_config import GuestConfig
+    from pyxl.model.domain import DomainInfo
+    from pyxl.model.ports import DeviceModel
+    from pyxl.model.ports import Store as StorePort
 
 __all__ = ["Host", "on_host", "guest_config", "config_text", "open_dm", "parse_config"]
 
@@ -44,6 +45,8 @@ class Host(NamedTuple):
     def monitor_in_background(self, name: str) -> Callable[[int], None]:
         """Return a function that starts a monitor process for the domain called ``name``, given its domid."""
 
+        from pyxl.ops import monitor_run
+
         def start(domid: int) -> None:
             monitor_run.in_background(self._monitor(domid, name), paths.domain_log(name))
 
@@ -59,6 +62,8 @@ class Host(NamedTuple):
         os.execv(command[0], command)
 
     def _monitor(self, domid: int, name: str) -> list[str]:
+        from pyxl.ops import monitor_run
+
         domain = self.xen.domain(domid)
         return monitor_run.command(domid, domain.uuid if domain else "", name)
 
@@ -88,7 +93,7 @@ def attend(domid: int, uuid: str, name: str) -> int:
         return monitor.attend(xen, store, open_dm, domid, uuid, partial(domain_log.write, path))
 
 
-def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
+def open_dm(domain: "DomainInfo", store: "StorePort") -> "DeviceModel | None":
     """Return the device model of ``domain``, None for a guest that has none to save."""
     from pyxl.dm import open_dm as opened  # a restore or create needs one only to undo what a dead operation owed
 
@@ -96,8 +101,8 @@ def open_dm(domain: DomainInfo, store: StorePort) -> DeviceModel | None:
 
 
 def guest_config(
-    file: Path | None, settings: tuple[str, ...] = (), strict: bool = False, nodes: list[int] | None = None
-) -> GuestConfig:
+    file: "Path | None", settings: tuple[str, ...] = (), strict: bool = False, nodes: list[int] | None = None
+) -> "GuestConfig":
     """Return the guest's config out of an xl.cfg file and settings from the command line.
 
     ``strict`` makes warnings errors; ``nodes`` has the NUMA node of each of the host's CPUs.
@@ -117,6 +122,7 @@ def nic(spec: str) -> dict[str, Any]:
     """
     from pyxl.formats.xlcfg import devices
     from pyxl.formats.xlcfg.xl_conf import NIC_DEFAULTS
+    from pyxl.ops import xl_conf
 
     options = xl_conf.read(warn=_warn)
     defaults = {member: options[name] for name, member in NIC_DEFAULTS.items() if name in options}
@@ -126,7 +132,7 @@ def nic(spec: str) -> dict[str, Any]:
     return found
 
 
-def config_text(file: Path) -> str:
+def config_text(file: "Path") -> str:
     """Return the text of an xl.cfg file; comments may be in any encoding, and hold carriage returns that end no line.
 
     :raise UsageError: it cannot be read.
@@ -139,13 +145,18 @@ def config_text(file: Path) -> str:
 
 def parse_config(
     chunks: list[tuple[str, str]], strict: bool = False, nodes: list[int] | None = None
-) -> GuestConfig:
+) -> "GuestConfig":
     """Return the guest's config out of texts in xl.cfg's grammar, each with the name of its source.
 
     :raise UsageError: a text is wrong.
     """
+    import json
+
+    from pyxl.formats.guest_config import GuestConfig
+
     # A save or restore seldom needs an xl.cfg, and should not pay for its tables.
     from pyxl.formats.xlcfg.parse import parse
+    from pyxl.ops import xl_conf
 
     defaults = xl_conf.read(warn=_warn)
     if nodes is not None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pyxl.model.domain import DomainInfo, ShutdownReason, Trigger, Vcpu
 from pyxl.xen import lib
 from pyxl.xen.ctrl import Control
-from pyxl.xen.light import Libxl
 
 if TYPE_CHECKING:
+    from pyxl.xen.light import Libxl
     from pyxl.xen.topology import Topology
 
 
@@ -34,7 +34,9 @@ class XenHost:
         return Control()
 
     @cached_property
-    def _libxl(self) -> Libxl:
+    def _libxl(self) -> "Libxl":
+        from pyxl.xen.light import Libxl  # what only asks needs none
+
         return Libxl(self._log_path, self._verbose)
 
     def log_to(self, path: str) -> None:
