@@ -33,6 +33,8 @@ def main() -> None:
             engine.bench(place)
         if "pages" in BENCH:
             pages.bench(place)
+        if "start" in BENCH:
+            start.natively()
 
 
 def on_lab(place: Path) -> None:
