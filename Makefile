@@ -26,11 +26,13 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-# zstd's program is the judge of compressed checkpoints.
+# Judges: zstd of compressed checkpoints, mandoc and groff of the manual's pages, zsh and fish of what completes in them.
+JUDGES := zstd mandoc groff-base zsh fish
 judge:
-	@command -v zstd >/dev/null || { \
-		if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends zstd; \
-		else echo "pyxl: zstd is not installed; run: sudo apt-get install zstd" >&2; exit 1; fi; }
+	@for program in $(JUDGES:-base=); do command -v $$program >/dev/null || missing=$$program; done; \
+	[ -z "$$missing" ] || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends $(JUDGES); \
+		else echo "pyxl: $$missing is not installed; run: sudo apt-get install $(JUDGES)" >&2; exit 1; fi; }
 
 # Debian's Chromium is the judge of HTML pages.
 BROWSER := chromium chromium-driver fonts-dejavu-core

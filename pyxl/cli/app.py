@@ -83,7 +83,12 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show libxl's own log as it happens.")
 @click.pass_context
 def pyxl(ctx: click.Context, verbose: bool) -> None:
-    """Save, restore and create virtual machines on Xen; files are xl's."""
+    """Save, restore and create virtual machines on Xen; files are xl's.
+
+    \b
+    Example:
+        pyxl list
+    """
     ctx.obj = verbose
 
 

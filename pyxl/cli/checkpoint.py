@@ -58,7 +58,9 @@ def checkpoint_command(
 
     With --every it stays in the foreground; one that fails is told, and the next is made in its time.
 
-    Example: pyxl checkpoint --every 10m --keep last=6,hourly=24,daily=7 web1 /srv/checkpoints
+    \b
+    Example:
+        pyxl checkpoint --keep last=6,hourly=24,daily=7 web1 /srv/checkpoints
     """
     if len(words) != 1 + (not init and not everybody):
         takes = "a REPO" if init or everybody else "a DOMAIN and a REPO"

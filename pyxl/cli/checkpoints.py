@@ -35,9 +35,8 @@ def checkpoints_command() -> None:
     """List the checkpoints of a repository, keep some of them, or remove some.
 
     \b
-    pyxl checkpoints /srv/checkpoints web1
-    pyxl checkpoints prune /srv/checkpoints --keep last=6,hourly=24,daily=7
-    pyxl checkpoints remove /srv/checkpoints@3 /srv/checkpoints@4
+    Example:
+        pyxl checkpoints /srv/checkpoints web1
     """
 
 
@@ -48,12 +47,13 @@ def checkpoints_command() -> None:
 def list_command(as_json: bool, repository: Path, domain: str | None) -> None:
     """List the checkpoints in REPO, or those of DOM, a name or a uuid; `list` need not be said.
 
-    \b
-    pyxl checkpoints /srv/checkpoints
-
     Own is what would be free without this checkpoint, Shared what others need, too.  Away is for how long the guest
     stood still.  Whether a checkpoint is whole is told by its manifest and the sizes of its packs; `pyxl verify` reads
     all of them.
+
+    \b
+    Example:
+        pyxl checkpoints list /srv/checkpoints
     """
     opened = Repository(repository)
     with opened.locks.shared():
@@ -76,11 +76,12 @@ def list_command(as_json: bool, repository: Path, domain: str | None) -> None:
 def prune_command(keep: str | None, as_json: bool, repository: Path) -> None:
     """Remove checkpoints from REPO that no rule keeps, and everything that none needs any more.
 
-    \b
-    pyxl checkpoints prune /srv/checkpoints --keep last=6,hourly=24,daily=7,weekly=4
-
     A rule keeps the newest checkpoint of each of so many hours, days, weeks, months or years. Each guest's newest is
     always kept. Waits until nobody else is at work in REPO.
+
+    \b
+    Example:
+        pyxl checkpoints prune --keep last=6,hourly=24,daily=7 /srv/checkpoints
     """
     from pyxl.repository import retention
 
@@ -94,7 +95,8 @@ def remove_command(as_json: bool, checkpoints: tuple[Path, ...]) -> None:
     """Remove checkpoints from a repository; all others stay as they are.
 
     \b
-    pyxl checkpoints remove /srv/checkpoints@3 /srv/checkpoints@4
+    Example:
+        pyxl checkpoints remove /srv/checkpoints@1 /srv/checkpoints@2
     """
     numbers: defaultdict[Path, set[int]] = defaultdict(set)
     for each in checkpoints:

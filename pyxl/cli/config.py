@@ -33,7 +33,12 @@ nodes_option = click.option("--nodes", type=click.IntRange(1, MAX_NODES), help="
 
 @click.group("config", short_help="Check, show and compare guests' configs.")
 def config_command() -> None:
-    """Check, show and compare guests' configs; files need neither root nor Xen."""
+    """Check, show and compare guests' configs; files need neither root nor Xen.
+
+    \b
+    Example:
+        pyxl config show /etc/xen/web1.cfg
+    """
 
 
 @config_command.command("check")
@@ -47,6 +52,10 @@ def check(files: tuple[Path, ...], as_json: bool, cpus: int | None, nodes: int |
     It asks no host: without --cpus, every CPU and node that a file names is taken to be there.
 
     Exit status: 0 they are clean, 1 there are warnings, 2 there are errors.
+
+    \b
+    Example:
+        pyxl config check /etc/xen/web1.cfg
     """
     host = _host(cpus or MAX_CPUS, nodes or (1 if cpus else MAX_NODES))
     found = [_checked(file, host) for file in files]
@@ -75,6 +84,10 @@ def show(verbose: bool, what: str, as_json: bool, cpus: int | None, nodes: int |
     """Show a config as an xl.cfg that makes the same guest, or as libxl's JSON.
 
     A domain is a domid or a name; what is also the name of a file is the file.
+
+    \b
+    Example:
+        pyxl config show web1
     """
     config = _config(what, _host(cpus, nodes), verbose)
     if as_json:
@@ -95,6 +108,10 @@ def diff(verbose: bool, a: str, b: str, cpus: int | None, nodes: int | None) -> 
     """Show which members differ between the configs A and B, each an xl.cfg file, a domain, or a checkpoint.
 
     Exit status: 0 nothing differs, 1 something does, 2 trouble.
+
+    \b
+    Example:
+        pyxl config diff /etc/xen/web1.cfg web1
     """
     from pyxl.files.diff import members
 

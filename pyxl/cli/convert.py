@@ -24,6 +24,10 @@ def convert_command(skip_device_state: bool, mode: str, old: Path, new: Path) ->
 
     NEW takes its name only when it is whole and on the disk.  `-` is standard input, and standard output.  The guest's
     config is kept; with --skip-device-state one that names qemu-traditional names today's qemu instead.
+
+    \b
+    Example:
+        pyxl convert /srv/web1.old /srv/web1.checkpoint
     """
     target = target_of(new)
     interrupt.install()

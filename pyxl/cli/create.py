@@ -26,6 +26,10 @@ def create_command(
     """Build a domain from FILE, an xl.cfg file, and start it.
 
     KEY=VALUE words are added to the end of FILE, so that they win.
+
+    \b
+    Example:
+        pyxl create /etc/xen/web1.cfg
     """
     settings = tuple(word for word in words if "=" in word)
     names = [word for word in words if "=" not in word]

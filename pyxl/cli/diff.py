@@ -23,11 +23,13 @@ DIFFERENT = 1
 def diff_command(a: Path, b: Path, as_json: bool, html: Path | None) -> int:
     """Show which pages, records, registers and members of the config differ between A and B; needs no Xen.
 
-    \b
-    pyxl diff /srv/checkpoints@3 /srv/checkpoints@7
-
     A and B may be checkpoints of a repository, REPO@N.  When and where they were saved does not count.
+
     Exit status: 0 nothing differs, 1 something does, 2 trouble.
+
+    \b
+    Example:
+        pyxl diff /srv/checkpoints@1 /srv/checkpoints@latest
     """
     try:
         a, b = settled(a), settled(b)

@@ -23,12 +23,13 @@ from pyxl.repository.reference import reference
 def export_command(as_json: bool, mode: str, checkpoint: Path, file: Path) -> None:
     """Write a checkpoint of a repository to FILE, which is as xl writes it, and has checksums; needs no Xen.
 
-    \b
-    pyxl export /srv/checkpoints@7 web1.ckpt
-
     Instead of a number, REPO@ may be followed by `latest`, a guest's name, or a time: the last one until then.
 
     FILE takes its name only when it is whole and on the disk.  `-` is standard output.
+
+    \b
+    Example:
+        pyxl export /srv/checkpoints@latest /srv/web1.checkpoint
     """
     if reference(checkpoint) is None:
         hint = "Name one as REPO@7; `pyxl checkpoints REPO` lists them, and `pyxl convert` takes files."

@@ -19,12 +19,13 @@ def extract_command(
 ) -> None:
     """Take one part out of FILE, which may be one of a repository, REPO@N; needs neither root nor Xen.
 
-    \b
-    pyxl extract --memory elf -o core /srv/checkpoints@7
-
     Memory is what a restore would give the guest: of pages that a live stream has more than once, the last. raw is the
     guest's physical memory from address 0 on, with holes where there is nothing or zero; elf has a segment for each
     range of pages, at its physical address, and a thread for each vcpu of an HVM guest.
+
+    \b
+    Example:
+        pyxl extract --memory elf -o /srv/web1.core /srv/web1.checkpoint
     """
     if [form is not None, gfn is not None, device_state, hvm_context].count(True) != 1:
         raise UsageError("extract takes one of --memory, --page, --device-state and --hvm-context")

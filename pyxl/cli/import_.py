@@ -20,12 +20,13 @@ from pyxl.files.importing import import_file
 def import_command(as_json: bool, mode: str, file: Path, repository: Path) -> None:
     """Put the checkpoint in FILE into the repository REPO, which is made if it is missing; needs no Xen.
 
-    \b
-    pyxl import web1.ckpt /srv/checkpoints
-
     FILE is any checkpoint of an HVM or PVH guest: one of xl's or pyxl's, compressed, of a live save, of Xen 4.2 to 4.5,
     or one of another repository.  It is checked before anything is written.  Only pages that differ from the guest's
     newest checkpoint in REPO are written.
+
+    \b
+    Example:
+        pyxl import /srv/web1.checkpoint /srv/checkpoints
     """
     interrupt.install()
     with progress.shown(mode, lambda _: None) as report:

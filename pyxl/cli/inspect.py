@@ -21,12 +21,14 @@ BROKEN = 1
 def inspect_command(file: Path, as_json: bool, config: bool, form: str | None, html: Path | None, zero: bool) -> int:
     """Show which guest FILE holds, whether it is whole, and every record in it; needs neither root nor Xen.
 
-    \b
-    pyxl inspect /srv/checkpoints@latest
-
     FILE may be a checkpoint of a repository, REPO@N.  The guest's memory is read only with --zero and --html.  A broken
     file is shown up to its fault.
+
     Exit status: 0 its framing is whole, 1 it is not, or it cannot be read.
+
+    \b
+    Example:
+        pyxl inspect /srv/web1.checkpoint
     """
     file = settled(file)
     if config or form:

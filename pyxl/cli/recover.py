@@ -13,7 +13,12 @@ def recover_command(verbose: bool, dry_run: bool, domains: tuple[str, ...]) -> i
     """Find what a pyxl or xl that died has left, and put it right: guests suspended, domains half built, files.
 
     With DOMAIN (a domid or a name) only what concerns it, and also where another toolstack may still hold it.
-    Exit status 1 when something is left to do.
+
+    Exit status: 0 nothing is left to do, 1 something is.
+
+    \b
+    Example:
+        pyxl recover --dry-run
     """
     from pyxl.ops.recover import Recovery, put_right
 

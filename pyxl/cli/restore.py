@@ -39,6 +39,10 @@ def restore_command(
     sums of its memory meanwhile.  The config in it may not run programs that are not root's own; files of this host
     that it names are said in one line.  CONFIG, an xl.cfg file, replaces it.  A legacy FILE, of Xen 4.2 to 4.5, is
     converted on its way.
+
+    \b
+    Example:
+        pyxl restore /srv/web1.checkpoint
     """
     if len(files) > 2:
         raise click.UsageError("restore takes a FILE, or a CONFIG and a FILE")

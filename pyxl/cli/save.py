@@ -56,6 +56,10 @@ def save_command(
     one before.  With -c it runs again as soon as the rest was copied.
 
     `zstd -dc` makes xl's file of a compressed one.  /etc/xen/pyxl.conf may have defaults: `compress = auto`.
+
+    \b
+    Example:
+        pyxl save -c web1 /srv/web1.checkpoint
     """
     if not live and (downtime or rounds):
         raise click.UsageError("--max-downtime and --max-rounds are of --live")

@@ -23,15 +23,16 @@ STATUS = {None: 0, UNKNOWN: 3, SUSPICIOUS: 3, BROKEN: 1}
 def verify_command(files: tuple[Path, ...], as_json: bool) -> int:
     """Check each FILE to its last bit, and say in one line which guest it holds; needs neither root nor Xen.
 
-    \b
-    pyxl verify web1.ckpt /srv/checkpoints@7 /srv/checkpoints
-
     FILE may be a checkpoint of a repository, REPO@N, or all of them, REPO.
 
     Each finding has a line: how bad, which record, what, where, and which rule (pyxl/formats/stream/README.md).
 
     Exit status: 0 all are as they were saved, 1 one is broken or cannot be read, 3 none is, but one is suspicious, or
     xl wrote it: such a file has no checksums, and its memory may be anything.
+
+    \b
+    Example:
+        pyxl verify /srv/web1.checkpoint /srv/checkpoints
     """
     statuses = set()
     for path, verdict in (each for file in files for each in _verified(file)):
