@@ -1,13 +1,19 @@
 """The `pyxl` group and the one place where errors become lines and exit statuses."""
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from pyxl import __version__
 from pyxl.cli.words import tell, tell_error
 from pyxl.errors import PyxlError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Command name -> (its module, its line in `pyxl --help`).  A module is imported only when its command runs: in a
 # dom0 every import costs time.
@@ -71,7 +77,17 @@ class LazyGroup(click.Group):
             return None
         command = getattr(importlib.import_module(f"pyxl.cli.{entry[0]}"), f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
+        if "_PYXL_COMPLETE" in os.environ:
+            from pyxl.cli.completion import equipped
+
+            return equipped(name, command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -94,6 +110,10 @@ def pyxl(ctx: click.Context, verbose: bool) -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; print an error as one line, with its hint below it."""
+    if "_PYXL_COMPLETE" in os.environ:  # a shell's script asks what may follow
+        from pyxl.cli.completion import answer
+
+        return answer(pyxl, os.environ["_PYXL_COMPLETE"], sys.argv[1:])
     try:
         status = pyxl.main(args=None if argv is None else list(argv), prog_name="pyxl", standalone_mode=False)
         return status if isinstance(status, int) else 0

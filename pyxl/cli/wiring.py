@@ -82,6 +82,14 @@ def on_host(command: str, verbose: bool) -> Iterator[Host]:
         yield Host(xen, store)
 
 
+def open_store(seconds: float) -> Store:
+    """Open xenstore alone, each of whose answers may take ``seconds``.
+
+    :raise StoreError: it may not be reached.
+    """
+    return Store(seconds)
+
+
 def attend(domid: int, uuid: str, name: str) -> int:
     """Do in the monitor of a domain what the domain needs; return the domid to watch from now on, 0 for none.
 

@@ -75,8 +75,9 @@ class _Client(pyxs.Client):  # type: ignore[misc]
 
     lost = False
 
-    def __init__(self, router: pyxs.Router | None = None) -> None:
+    def __init__(self, router: pyxs.Router | None = None, seconds: float = DEADLINE) -> None:
         super().__init__(router=router or pyxs.Router(_Connection()))
+        self._seconds = seconds
 
     def execute_command(self, op: int, *args: bytes, **kwargs: int) -> bytes:
         return self._answer(op, *args, **kwargs).rstrip(NUL)
@@ -112,9 +113,9 @@ class _Client(pyxs.Client):  # type: ignore[misc]
         packet = _Packet(op, b"".join(args), rq_id=next_rq_id(), tx_id=self.tx_id, **kwargs)
         pending = self.router.send(packet)
         with pending.condition:
-            if not pending.condition.wait_for(lambda: pending.target is not None, DEADLINE):
+            if not pending.condition.wait_for(lambda: pending.target is not None, self._seconds):
                 self.lost = True
-                raise StoreTimeout(path, errno.ETIMEDOUT, f"xenstored did not answer within {DEADLINE:.0f} s")
+                raise StoreTimeout(path, errno.ETIMEDOUT, f"xenstored did not answer within {self._seconds:.0f} s")
         answer = pending.target
         if answer.op == Op.ERROR:
             code = getattr(errno, answer.payload.rstrip(NUL).decode(), errno.EIO)
@@ -140,20 +141,21 @@ class Watch:
 
 
 class Store:
-    """A connection to xenstored.
+    """A connection to xenstored, which may take ``seconds`` over each request.
 
     :raise StoreError: xenstored does not run, or may not be reached.
     """
 
-    def __init__(self) -> None:
-        self._connection = _connected()
+    def __init__(self, seconds: float = DEADLINE) -> None:
+        self._seconds = seconds
+        self._connection = _connected(seconds)
         self._tokens = 0
 
     @property
     def _client(self) -> _Client:
         """The connection; a new one after xenstored has not answered, since it may have been restarted."""
         if self._connection.lost:
-            self._connection = _connected()
+            self._connection = _connected(self._seconds)
         return self._connection
 
     def __enter__(self) -> "Store":
@@ -252,8 +254,8 @@ class Store:
             yield Watch(monitor)
 
 
-def _connected() -> _Client:
-    client = _Client()
+def _connected(seconds: float) -> _Client:
+    client = _Client(seconds=seconds)
     try:
         client.connect()
     except pyxs.PyXSError as error:

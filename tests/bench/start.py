@@ -16,7 +16,7 @@ from tests.xen.conftest import Dom0
 
 TIMES = 10
 #: What each is compared with.
-OF = {"helper": "bare", "pyxl": "click", "list": "click"}
+OF = {"helper": "bare", "pyxl": "click", "list": "click", "tab": "click"}
 #: As a package installs it: a module that is compiled, without the shell that the lab puts before it.
 START = "from pyxl.__main__ import main; main()"
 LOOP = "for i in $(seq {times}); do {command} > /dev/null 2>&1; done; true"
@@ -30,6 +30,7 @@ def commands(python: str) -> dict[str, str]:
         "click": f"{python} -P -c 'import click'",
         "pyxl": f"{start} --version",
         "list": f"{start} list",
+        "tab": f"env _PYXL_COMPLETE=zsh {start} destroy ''",
     }
 
 

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from pyxl.cli.manual import markdown
 from pyxl.cli.manual.__main__ import pages
 from pyxl.cli.manual.commands import commands, help_of
 from pyxl.ops.pyxl_conf import Defaults
+from tests.xen.host.test_manual import STEPS, examples
 
 ALL = {"": pyxl, **commands()}
 
@@ -48,6 +50,11 @@ def test_each_command_has_an_example_that_it_takes(name: str) -> None:
         assert " ".join(parsed(words)).startswith(name), line
 
 
+def test_each_example_is_run_on_the_lab() -> None:
+    """In tests/xen/host/test_manual.py, whose table says what it needs."""
+    assert examples() == {step.example for step in STEPS}
+
+
 def test_an_option_that_does_not_exist_is_seen() -> None:
     with pytest.raises(click.NoSuchOption):
         parsed(["save", "--no-such", "web1", "/srv/web1.checkpoint"])
@@ -64,6 +71,15 @@ def test_there_is_a_page_for_each_command(written: Path) -> None:
     assert names == {"pyxl.1", "pyxl.conf.5", "pyxl-checkpoint.7", *(f"pyxl-{name}.1" for name in COMMANDS)}
 
 
+def test_the_build_writes_pages_and_completion(written: Path, tmp_path: Path) -> None:
+    environment = {"SOURCE_DATE_EPOCH": "86400", "PATH": "/usr/bin:/bin"}
+    argv = [sys.executable, "-m", "pyxl.cli.manual", str(tmp_path / "new")]
+    subprocess.run(argv, cwd=markdown.ROOT, env=environment, check=True)
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert names == {path.name for path in written.iterdir()} | {"pyxl.bash", "_pyxl", "pyxl.fish"}
+    assert '"1970-01-02"' in (tmp_path / "new/pyxl-save.1").read_text()
+
+
 @pytest.mark.parametrize("judge", ["mandoc -Tlint -Wwarning", "groff -man -Tutf8 -ww -z"])
 def test_no_page_has_anything_to_warn_of(written: Path, judge: str) -> None:
     for page in sorted(written.iterdir()):
@@ -73,8 +89,8 @@ def test_no_page_has_anything_to_warn_of(written: Path, judge: str) -> None:
 
 def shown(page: Path) -> str:
     """Return a page as a reader sees it."""
-    environment = {"MANWIDTH": "120", "MAN_KEEP_FORMATTING": "", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(["man", "-l", page], env=environment, check=True, capture_output=True, text=True).stdout
+    argv = ["mandoc", "-Tutf8", "-Owidth=120", str(page)]
+    return re.sub(".\x08", "", subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
 
 
 def test_a_page_says_what_help_says(written: Path) -> None:
@@ -91,7 +107,7 @@ def test_a_page_says_what_help_says(written: Path) -> None:
 def test_what_pages_are_made_of_is_there(written: Path) -> None:
     text = shown(written / "pyxl.conf.5")
     for key in Defaults._fields:
-        assert f"\n       {key}" in text
+        assert re.search(rf"^ +{key}$", text, re.MULTILINE)
     text = shown(written / "pyxl-checkpoint.7")
     for said in ("trailer", "FILE is the old checkpoint or the whole new one, never a part", "zstd -dc", "cut or damaged"):
         assert said in " ".join(text.split())

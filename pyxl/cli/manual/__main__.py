@@ -1,11 +1,13 @@
 """`python3 -m pyxl.cli.manual DIRECTORY`: write the manual's pages, and the shells' completion, into a directory."""
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 from pyxl import __version__
+from pyxl.cli import completion
 from pyxl.cli.app import COMMANDS
 from pyxl.cli.manual import commands
 
@@ -29,6 +31,8 @@ def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
         (directory / name).write_text(text)
+    for script in completion.SCRIPTS.values():
+        shutil.copyfile(Path(completion.__file__).with_name(script), directory / script)
 
 
 if __name__ == "__main__":
