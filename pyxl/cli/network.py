@@ -64,7 +64,7 @@ def network_detach_command(verbose: bool, domain: str, card: str) -> None:
 
     \b
     Example:
-        pyxl network-detach web1 1
+        pyxl network-detach web1 00:16:3e:01:02:03
     """
     with wiring.on_host("network-detach", verbose) as host:
         found = find_guest(host.xen, host.store, domain)

@@ -27,7 +27,7 @@ from tests.bindings.test_store import Xenstored
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(completion.__file__).parent
 #: Words of arguments that have no values to offer.
-FREE = {"KEY", "VALUE", "CMD", "GUEST", "NAME", "LETTER", "FIELD"}
+FREE = {"KEY", "VALUE", "CMD", "GUEST", "NAME", "LETTER", "FIELD", "MEM", "SPEC"}
 NODES = {
     "/local/domain": "", "/local/domain/0": "", "/local/domain/0/name": "Domain-0",
     "/local/domain/3": "", "/local/domain/3/name": "web1", "/local/domain/12": "", "/local/domain/12/name": "web2",

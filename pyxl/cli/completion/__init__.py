@@ -29,6 +29,8 @@ WORDS: dict[str, Values] = {
 #: Where a command means something else by it.
 OF_COMMAND: dict[tuple[str, str], Values] = {
     ("save", "FILE"): values.files, ("export", "FILE"): values.files, ("create", "FILE"): values.configs,
+    ("dump-core", "FILE"): values.files, ("cd-insert", "TARGET"): values.files,
+    ("config-update", "FILE"): values.configs,
     ("config check", "FILE"): values.configs, ("config show", "FILE"): values.configs,
     ("config diff", "A"): values.any_config, ("config diff", "B"): values.any_config, ("domid", "NAME"): values.domains,
 }  # fmt: skip
@@ -91,7 +93,7 @@ def equipped(name: str, command: click.Command) -> click.Command:
 def kinds(name: str, argument: click.Parameter) -> list[Values]:
     """Return what an argument can be; several words stand for one that may be left out, and the next."""
     found = [OF_COMMAND.get((name, word)) or WORDS.get(word) for word in words_of(argument)]
-    if name in DEVICES and values.domains not in found:
+    if name in DEVICES and not any(found):
         found = [values.devices(DEVICES[name])]
     return [each for each in found if each]
 

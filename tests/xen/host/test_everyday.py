@@ -19,12 +19,12 @@ CHANGES = (
     r"s/[0-9]+:[0-9:]+/TIME/g"
 )
 CONSOLE = """\
-import os, pty, select, sys, time
+import os, pty, re, select, sys, time
 pid, fd = pty.fork()
 if not pid:
     os.execvp("pyxl", ["pyxl", "console", *sys.argv[1:]])
 said, asked, end = b"", 0.0, time.monotonic() + 60
-while b" hash " not in said and time.monotonic() < end:
+while not re.search(rb" hash [0-9a-f]{32} ", said) and time.monotonic() < end:
     if time.monotonic() > asked + 5:
         os.write(fd, b"\\ntick\\n")
         asked = time.monotonic()

@@ -59,6 +59,18 @@ STEPS = [
     Step("pyxl convert /srv/web1.old /srv/web1.checkpoint", "converted", "mv /srv/web1.checkpoint /srv/web1.old"),
     Step("pyxl restore /srv/checkpoints@1", "restored"),
     Step("pyxl recover --dry-run", "nothing to recover"),
+    Step("pyxl block-attach web1 format=raw,vdev=xvdf,access=rw,target=/srv/data.raw", before="truncate -s 16M /srv/data.raw"),
+    Step("pyxl block-list web1", "vbd"),
+    Step("pyxl block-detach web1 xvdf"),
+    Step("pyxl cd-insert web1 hdc /srv/install.iso", before="truncate -s 1M /srv/install.iso"),
+    Step("pyxl cd-eject web1 hdc"),
+    Step("pyxl network-attach web1 bridge=xenbr0 mac=00:16:3e:01:02:03"),
+    Step("pyxl network-list web1", "00:16:3e:01:02:03"),
+    Step("pyxl network-detach web1 00:16:3e:01:02:03"),
+    Step("pyxl mem-max web1 1024", "1024 MiB"),
+    Step("pyxl mem-set web1 512", "512 MiB"),
+    Step("pyxl config-update web1 /etc/xen/web1.cfg vcpus=2"),
+    Step("pyxl dump-core web1 /srv/web1.core"),
     Step("pyxl sysrq web1 s"),
     Step("pyxl trigger web1 power"),
     Step("pyxl destroy web1"),
@@ -95,7 +107,8 @@ def completes(host: Dom0) -> None:
 
 def test_the_manual(host: Dom0) -> None:
     assert {step.example for step in STEPS} == examples()
-    host.run(f"sed 's/^name.*/name = \"web1\"/' /etc/xen/lab/tick.cfg > {CONFIG}; rm -rf /srv/*; ls /srv")
+    drive = "disk = [\"vdev=hdc, devtype=cdrom, access=r\"]"
+    host.run(f"(sed 's/^name.*/name = \"web1\"/' /etc/xen/lab/tick.cfg; echo '{drive}') > {CONFIG}; rm -rf /srv/*; ls /srv")
     try:
         for step in STEPS:
             done = host.run(f"{step.before or ':'} && {step.example}", check=False)
