@@ -30,7 +30,7 @@ def network_list_command(verbose: bool, as_json: bool, domains: tuple[str, ...])
     click.echo(f"{heads} {'tx-':>5}/{'rx-ring-ref':5} {'BE-path':30}")
     for nic in nics:
         click.echo(
-            f"{nic.devid:<3d} {nic.backend_domid:<2d} {nic.mac}{nic.domid:6d} {nic.state:5d} {nic.event_channel:6d} "
+            f"{nic.devid:<3d} {nic.backend_domid:<2d} {nic.mac}{nic.devid:6d} {nic.state:5d} {nic.event_channel:6d} "
             f"{nic.tx_ring_ref:5d}/{nic.rx_ring_ref:<11d} {nic.backend:30}"
         )
 

@@ -13,6 +13,8 @@ from pyxl.ops.change import changing, point_of_no_return
 from pyxl.ops.preflight_disks import check_not_in_use
 
 Say = Callable[[str], None]
+#: XenbusStateInitialising, where every running backend has been.
+_INITIALISING = "1"
 
 
 class Disk(NamedTuple):
@@ -110,6 +112,7 @@ def change_disc(
         if not drive.cdrom:
             raise PyxlError(f"disk {disc['vdev']} is no CD-ROM drive", "`pyxl block-attach` gives a guest a disk.")
         if disc["format"] != "empty":
+            _check_drive(store, drive)
             _check_target(xen, store, disc)
         point_of_no_return()
         xen.change_disc(domain.domid, json.dumps(disc | {"vdev": drive.vdev}))
@@ -126,6 +129,15 @@ def _disk(store: Store, domid: int, wanted: str) -> Disk:
             return disk
     has = ", ".join(disk.vdev for disk in there) or "none"
     raise PyxlError(f'the guest has no disk "{wanted}"', f"Its disks: {has}.")
+
+
+def _check_drive(store: Store, drive: Disk) -> None:
+    """Refuse a drive whose backend never started, as it was empty then: with a disc in it qemu 7.2 crashes."""
+    if store.read(f"{drive.backend}/state") == _INITIALISING:
+        raise PyxlError(
+            f"drive {drive.vdev} was empty when the guest was started, and qemu may crash when a disc is put in",
+            "Start the guest with any disc in the drive; from then on discs can be taken out and put in.",
+        )
 
 
 def _check_target(xen: Hypervisor, store: Store, disk: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ Vdev  BE  handle state evt-ch ring-ref BE-path                       \n\
 """
 NICS = """\
 Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path                       \n\
-0   0  00:16:3e:00:00:01     7    -1     -1   768/-1          /local/domain/0/backend/vif/7/0
+0   0  00:16:3e:00:00:01     0    -1     -1   768/-1          /local/domain/0/backend/vif/7/0
 """
 
 

@@ -152,6 +152,16 @@ def test_a_disc_that_is_missing_stays_out(guest: Guest, tmp_path: Path) -> None:
     assert guest.calls == []
 
 
+def test_an_empty_drive_of_a_qemu_that_would_crash_stays_empty(guest: Guest, tmp_path: Path) -> None:
+    disc = tmp_path / "disc.iso"
+    disc.touch()
+    (drive,) = (disk for disk in block.disks(guest.store, 7) if disk.vdev == "hdc")
+    guest.store.write(f"{drive.backend}/state", "1")
+    with pytest.raises(OperationError, match="drive hdc was empty when the guest was started"):
+        block.change_disc(*guest.host, grammar.parse(f"vdev=hdc,devtype=cdrom,target={disc}"), print)
+    assert guest.calls == []
+
+
 def test_memory_stays_below_the_most_and_the_most_above_what_there_is(guest: Guest) -> None:
     with pytest.raises(OperationError, match=r'^mem-set 7 "web1": the domain may have 256 MiB at most') as error:
         memory.set_memory(*guest.host, 300 << 10, print)

@@ -6,7 +6,7 @@ from pyxl.lab.recipe import SAVED_GUEST_FILE
 from tests.xen.conftest import PLACE, Dom0
 
 FILE = f"{PLACE}/checkpoint"
-IMAGE, DISC = "/root/attached.raw", "/root/disc.iso"
+IMAGE, DISC, FIRST = "/root/attached.raw", "/root/disc.iso", "/root/first.iso"
 MAC = "00:16:3e:00:00:77"
 #: In MiB.
 MEMORY, MOST = 160, 224
@@ -72,8 +72,12 @@ def disc_of(dom0: Dom0) -> str:
 
 
 def test_discs_cores_and_a_config_for_the_next_reboot(dom0: Dom0) -> None:
-    dom0.run(f"xl destroy tick; truncate -s 1M {DISC}; cp /etc/xen/lab/tick.cfg /root/cd.cfg")
-    dom0.run("echo 'disk = [\",empty,hdc,r,cdrom\"]' >> /root/cd.cfg")
+    dom0.run(f"xl destroy tick; truncate -s 1M {DISC} {FIRST}; cp /etc/xen/lab/tick.cfg /root/cd.cfg")
+    dom0.run("(cat /root/cd.cfg; echo 'disk = [\",empty,hdc,r,cdrom\"]') > /root/empty.cfg")
+    dom0.run(f"echo 'disk = [\"{FIRST},,hdc,r,cdrom\"]' >> /root/cd.cfg")
+    dom0.pyxl("create -p /root/empty.cfg")
+    assert "qemu may crash when a disc is put in" in dom0.refused(f"cd-insert tick hdc {DISC}")
+    dom0.run("xl destroy tick")
     dom0.pyxl(f"restore --force /root/cd.cfg {SAVED_GUEST_FILE}")
     dom0.pyxl(f"cd-insert tick hdc {DISC}")
     assert disc_of(dom0) == DISC

@@ -107,8 +107,8 @@ def completes(host: Dom0) -> None:
 
 def test_the_manual(host: Dom0) -> None:
     assert {step.example for step in STEPS} == examples()
-    drive = "disk = [\"vdev=hdc, devtype=cdrom, access=r\"]"
-    host.run(f"(sed 's/^name.*/name = \"web1\"/' /etc/xen/lab/tick.cfg; echo '{drive}') > {CONFIG}; rm -rf /srv/*; ls /srv")
+    drive = "disk = [\"vdev=hdc, devtype=cdrom, access=r, target=/root/first.iso\"]"
+    host.run(f"truncate -s 1M /root/first.iso; (sed 's/^name.*/name = \"web1\"/' /etc/xen/lab/tick.cfg; echo '{drive}') > {CONFIG}; rm -rf /srv/*; ls /srv")
     try:
         for step in STEPS:
             done = host.run(f"{step.before or ':'} && {step.example}", check=False)
