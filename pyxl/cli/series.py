@@ -60,7 +60,7 @@ def _guests(verbose: bool) -> list[tuple[str, str]]:
 def _one(verbose: bool, options: Sequence[str], domain: str, path: str) -> int:
     """Return the exit status of one checkpoint."""
     flags = ["-v"] if verbose else []
-    child = subprocess.Popen([sys.executable, "-m", "pyxl", *flags, "checkpoint", *options, "--", domain, path])
+    child = subprocess.Popen([sys.executable, "-P", "-m", "pyxl", *flags, "checkpoint", *options, "--", domain, path])
     try:
         return child.wait()
     except KeyboardInterrupt:  # it undoes what it has begun

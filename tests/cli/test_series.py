@@ -23,7 +23,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     class Child:
         def __init__(self, line: Sequence[str]) -> None:
-            lines.append(list(line[3:]))
+            lines.append(list(line[4:]))
 
         def wait(self) -> int:
             return int("bad" in lines[-1])
