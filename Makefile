@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help judge browser demo test check lint bench fuzz faults soak clean
+.PHONY: help judge browser demo deb test check lint bench fuzz faults soak clean
 
 help:
 	@echo "make demo    a real Xen host in QEMU; create, save and restore a guest on it"
+	@echo "make deb     a package for this Debian, or for another one (SUITE=trixie), in dist/"
 	@echo "make test    every test, the lab's too"
 	@echo "make check   lint, types, and the tests that need no lab"
 	@echo "make bench   pyxl against xl, paired, on the lab; the memory engine without Xen (BENCH, SIZES, FILLS, PAIRS choose)"
@@ -43,6 +44,9 @@ browser:
 
 demo: $(STAMP)
 	$(BIN)/pyxl lab demo
+
+deb:
+	@debian/build-package $(SUITE)
 
 test: $(STAMP) judge browser lint
 	$(BIN)/python -m pytest
