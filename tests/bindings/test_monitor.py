@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -212,23 +213,48 @@ def test_where_an_event_cannot_be_had_it_looks_by_itself(waiting: Waiting, journ
     assert waiting.wait() == 1000 * LOOK_SECONDS
 
 
-def test_what_the_child_finds_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyxl.cli import wiring
+ANSWERS = "import os, sys; os.write(3, b'%d' % (int(sys.argv[2]) + len(sys.argv[4]))); assert sys.argv[1] == '--attend'"
 
-    monkeypatch.setattr(wiring, "attend", lambda domid, uuid, name: domid + len(name))
-    assert monitor.attend(7, UUID, "web1") == 11
+
+def test_what_the_child_finds_comes_back(tmp_path: Path) -> None:
+    program = tmp_path / "pyxl-monitor"
+    program.write_text(ANSWERS)
+    assert monitor.attend(7, UUID, "web1", str(program)) == 11
+
+
+def test_the_child_is_of_the_version_that_is_installed_when_it_is_needed(tmp_path: Path) -> None:
+    """An upgrade has put other modules in the place of those that the monitor has in its memory."""
+    shutil.copytree(ROOT / "helper", tmp_path / "helper")
+    (tmp_path / "pyxl_save_helper").symlink_to("helper")
+    for name in ("model", "xen"):
+        shutil.copytree(ROOT / "pyxl" / name, tmp_path / "pyxl" / name)
+    for name, text in {
+        "__init__": "", "errors": (ROOT / "pyxl/errors.py").read_text() + "NEW = 9\n",
+        "cli/__init__": "", "cli/wiring": "import pyxl.errors\ndef attend(*_): return pyxl.errors.NEW\n",
+    }.items():  # fmt: skip
+        path = tmp_path / "pyxl" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert monitor.attend(7, UUID, "web1", str(tmp_path / "helper/pyxl-monitor")) == 9
 
 
 def test_why_the_child_fails_is_in_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from pyxl.cli import wiring
+    log = tmp_path / "log"
+    monkeypatch.setattr(paths, "domain_log", lambda _: str(log))
+    assert monitor.attend(7, UUID, "web1", str(tmp_path / "pyxl-monitor")) is None
+    assert "is gone: nobody acts for domain 7 until it is there again" in log.read_text()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    assert monitor.attend(7, UUID, "web1", __file__) is None
+    assert f"monitor: {tmp_path}/python3: No such file or directory" in log.read_text()
 
-    def fail(*_: object) -> int:
-        raise OSError("no disk")
 
-    monkeypatch.setattr(wiring, "attend", fail)
-    monkeypatch.setattr(paths, "domain_log", lambda _: str(tmp_path / "log"))
-    assert monitor.attend(7, UUID, "web1") is None
-    assert "monitor: OSError: no disk" in (tmp_path / "log").read_text()
+def test_a_child_that_cannot_act_says_why_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(domain_log, "write", lambda _, text: said.append(text))
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    monkeypatch.setattr(os, "set_inheritable", lambda *_: None)
+    monitor.attend_as_child(7, UUID, "web1")
+    assert [line.split(": ")[:2] for line in said] == [["monitor", "StoreError"]]
 
 
 def test_it_loads_next_to_nothing_and_is_small() -> None:
