@@ -13,21 +13,31 @@ from pathlib import Path
 
 from pyxl.errors import LabError
 
-PARTS = ("pyxl", "helper", "conf-examples")
 LINKS = {"pyxl_save_helper": "helper"}  # the name that the helper is imported by
 
 
 def tree_files(tree: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a working tree that dom0 needs, with their names there.
+    """Yield the files of a working tree, or of an installed pyxl, that dom0 needs, with their names there.
 
-    :raise LabError: ``tree`` is not a working tree of pyxl.
+    :raise LabError: ``tree`` is neither.
     """
     if not (tree / "pyxl/__main__.py").exists():
         raise LabError(f"{tree} is not pyxl's working tree", "name it with --tree")
-    for part in PARTS:
-        for path in sorted((tree / part).rglob("*")):
+    for part, directory in parts(tree):
+        for path in sorted(directory.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                yield os.fspath(path.relative_to(tree)), path
+                yield f"{part}/{path.relative_to(directory)}", path
+
+
+def parts(tree: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the directories whose files dom0 needs, with their names there."""
+    yield "pyxl", tree / "pyxl"
+    if (tree / "helper").exists():
+        yield "helper", tree / "helper"
+        yield "conf-examples", tree / "conf-examples"
+    else:  # installed: PREFIX/lib/python3.x/site-packages
+        yield "helper", tree / "pyxl_save_helper"
+        yield "helper", Path(os.path.normpath(tree / "../../../libexec/pyxl"))
 
 
 def archive(tree: Path, place: str, python: tuple[int, int], cache: Path) -> tuple[bytes, int]:

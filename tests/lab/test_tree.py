@@ -49,6 +49,14 @@ def test_files_are_those_that_dom0_needs(tree: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_installed_pyxl_is_sent_as_the_tree_that_it_was_made_of(tmp_path: Path) -> None:
+    installed = tmp_path / "lib/python3/dist-packages"
+    for path in (installed / "pyxl/__main__.py", installed / "pyxl_save_helper/words.py", tmp_path / "libexec/pyxl/pyxl-monitor"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert [name for name, _ in tree_files(installed)] == ["pyxl/__main__.py", "helper/words.py", "helper/pyxl-monitor"]
+
+
 def test_a_directory_that_is_no_working_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="not pyxl's working tree"):
         list(tree_files(tmp_path))
