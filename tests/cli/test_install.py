@@ -9,21 +9,29 @@ from pathlib import Path
 
 import pytest
 
+import pyxl
+from tests.deb import have
 from tests.formats.legacy.streams import GUESTS
 from tests.formats.legacy.test_convert import BY_XEN
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """pyxl, installed from a copy of the tree, as a build leaves files beside the sources."""
-    tree = tmp_path_factory.mktemp("tree") / "pyxl"
+def copied(folder: Path) -> Path:
+    """Return a copy of the tree in ``folder``, as a build leaves files beside the sources."""
+    tree = folder / "pyxl"
     tree.mkdir()
     for name in ("pyxl", "helper"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pyxl, installed from a copy of the tree."""
+    tree = copied(tmp_path_factory.mktemp("tree"))
     target = tmp_path_factory.mktemp("prefix")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
     # Else pip first removes pyxl from this virtual environment.
@@ -81,3 +89,20 @@ def test_the_lab_s_files_are_installed(prefix: Path) -> None:
 def test_the_pages_parts_are_installed(prefix: Path) -> None:
     page = next(prefix.glob("lib/python3*/site-packages/pyxl/cli/page"))
     assert {"page.html", "page.css", "page.js"} <= {path.name for path in page.iterdir()}
+
+
+@pytest.mark.lab
+def test_pipx_makes_a_pyxl_that_works(tmp_path: Path) -> None:
+    """With what it needs from PyPI, and nothing compiled."""
+    home = {"PIPX_HOME": str(tmp_path / "home"), "PIPX_BIN_DIR": str(tmp_path / "bin"), "PIPX_DEFAULT_PYTHON": sys.executable}
+    environment = {**{key: value for key, value in os.environ.items() if key != "PYTHONPATH"}, **home}
+    done = subprocess.run([have("pipx"), "install", copied(tmp_path)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "bin").iterdir()] == ["pyxl"]
+    said = subprocess.run([tmp_path / "bin/pyxl", "--version"], env=environment, capture_output=True, text=True, cwd="/")
+    assert (said.stdout, said.stderr) == (f"pyxl {pyxl.__version__}\n", "")
+    prefix = tmp_path / "home/venvs/pyxl"
+    assert not [path for path in prefix.rglob("*.so") if "pyxl" in path.name]
+    for name in ("pyxl-save-helper", "pyxl-convert-legacy", "pyxl-qemu-dm", "pyxl-monitor"):
+        program = [str(prefix / "bin/python"), "-IS", str(prefix / "libexec/pyxl" / name)]
+        assert subprocess.run(program, capture_output=True, text=True).stderr.startswith(f"usage: {name}")
