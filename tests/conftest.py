@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 #: Minutes on two idle cores, as tests/README.md has them: who adds to one takes as much away from another.  The lab's
-#: row is the wait for it, from an empty cache; the pages and the rooms without a lab run meanwhile.
+#: row is the wait for it, from an empty cache; the pages, the package and the rooms without a lab run meanwhile.
 BUDGET = {
+    "tests/deb": 1.0,
     "tests/pages": 1.0,
     "tests/xen": 2.5,
     "tests/xen/dm": 5.5,
@@ -16,6 +17,7 @@ BUDGET = {
     "tests/xen/files": 1.5,
     "tests/xen/guests": 11.5,
     "tests/xen/host": 8.0,
+    "tests/xen/package": 2.0,
     "tests/xen/repository": 3.0,
 }
 REST, REST_MINUTES = "without a lab", 2.5
