@@ -14,7 +14,7 @@ from tests.deb import ROOT, built, have, version
 
 CONF = ROOT / "conf-examples/pyxl.conf"
 DEFAULTS = sorted((ROOT / "conf-examples/default").iterdir())
-UNITS = sorted((ROOT / "conf-examples/systemd").iterdir())
+UNITS = sorted(path for path in (ROOT / "conf-examples/systemd").rglob("*") if path.is_file())
 LIBEXEC = ("pyxl-convert-legacy", "pyxl-monitor", "pyxl-qemu-dm", "pyxl-save-helper")
 
 
@@ -74,7 +74,8 @@ def test_each_file_stands_in_its_place(unpacked: Path) -> None:
     assert files >= modules | helpers | examples | programs | {"usr/share/doc/pyxl/README.md"}
     conffiles = {"/etc/xen/pyxl.conf", *(f"/etc/default/{path.name}" for path in DEFAULTS)}
     assert set((unpacked / "DEBIAN/conffiles").read_text().split()) == conffiles
-    assert {Path(name).name for name in files if "systemd/system/" in name} == {unit.name for unit in UNITS}
+    units = {f"systemd/system/{path.relative_to(ROOT / 'conf-examples/systemd')}" for path in UNITS}
+    assert {name.partition("lib/")[2] for name in files if "systemd/system/" in name} == units
     assert not [name for name in files if name.endswith(".pyc") or "/local/" in name or ".egg-info" in name]
 
 
