@@ -102,6 +102,7 @@ def test_lintian_has_nothing_to_say() -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.soak
 def test_two_builds_are_the_same_to_the_last_bit() -> None:
     first = built().read_bytes()
     built.cache_clear()
