@@ -5,7 +5,6 @@
 The lab is a nested emulation: only the ratios count there.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.bench import convert, engine, freeze, guests, native, pages, read, se
 from tests.bench.options import BENCH, FILE_MIB, PAIRS, PLACE, RESULTS
 from tests.bench.results import Results, tables
 from tests.xen.conftest import Dom0
+from tests.xen.link import NAME, SUITE
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
 
 def on_lab(place: Path) -> None:
     """Do what the lab is needed for, and fetch Xen's scripts from there to ``place``."""
-    lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
+    lab = Lab(NAME, suite=SUITE, steps=Steps())
     with lab.session("make bench"):
         lab.up()
         dom0 = Dom0(lab)

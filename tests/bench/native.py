@@ -13,10 +13,11 @@ from pathlib import Path
 from tests.bench.options import PAIRS
 from tests.standin import Taken
 from tests.xen.conftest import Dom0
+from tests.xen.link import XEN
 
 CONVERT = "convert-legacy-stream"
 VERIFY = "verify-stream-v2"
-IN_DOM0 = f"cd /usr/lib/xen-4.17; tar -c bin/{CONVERT} bin/{VERIFY} lib/python/xen | base64"
+IN_DOM0 = f"cd {XEN}; tar -c bin/{CONVERT} bin/{VERIFY} lib/python/xen | base64"
 
 
 def fetch(dom0: Dom0, directory: Path) -> None:

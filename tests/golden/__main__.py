@@ -1,7 +1,6 @@
 """`python -m tests.golden [NAME…]`: make the golden files again, on the lab."""
 
 import gzip
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.fuzz.damage import trimmed
 from tests.xen.conftest import Dom0
+from tests.xen.link import NAME, SUITE
 
 HERE = Path(__file__).parent
 FILE = "/var/tmp/golden"
@@ -53,7 +53,7 @@ SAMPLES = {
 
 def main() -> None:
     names = sys.argv[1:] or list(SAMPLES)
-    lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
+    lab = Lab(NAME, suite=SUITE, steps=Steps())
     with lab.session("the golden files"), tempfile.TemporaryDirectory() as place:
         lab.up()
         dom0 = Dom0(lab)

@@ -1,7 +1,6 @@
 """The lab as the tests see it: dom0 with this tree's pyxl and the snapshot's guests, paused, before every test."""
 
 import base64
-import os
 import re
 import shlex
 import subprocess
@@ -17,15 +16,16 @@ from pyxl.errors import LabError, LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.recipe import SAVED_GUEST, SAVED_GUEST_FILE
 from pyxl.lab.steps import Steps
-from tests.xen.link import ROOT, Link, Nothing
+from tests.xen.link import NAME, ROOT, SUITE, Link, Nothing
 
-NAME = os.environ.get("PYXL_TEST_LAB", "test")
 #: Where tests keep checkpoints in dom0.
 PLACE = "/var/tmp/checkpoints"
 #: A guest boots in less than a minute, in a machine emulated within an emulated machine.
 BOOT_SECONDS = 300
 GUESTS = ("big", "disk", "plain", "tick")
-LEFT_BEHIND = "cd /var/lib/xen; ls . pyxl 2>/dev/null | grep -v -e : -e ^dump -e ^pyxl -e ^userdata-d -e ^xenpaging || true"
+LEFT_BEHIND = (
+    "cd /var/lib/xen; ls . pyxl 2>/dev/null | grep -v -e : -e ^dump -e ^pyxl -e ^userdata-d -e ^xenpaging -e ^xenstore || true"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class Building:
 
     def __init__(self) -> None:
         self._said = tempfile.TemporaryFile()
-        argv = [sys.executable, "-m", "pyxl", "lab", "up", "--name", NAME]
+        argv = [sys.executable, "-m", "pyxl", "lab", "up", "--name", NAME, "--suite", SUITE]
         self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said)
 
     def wait(self) -> None:
@@ -260,7 +260,7 @@ BUILDING = pytest.StashKey[Building]()
 def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     """The lab of this test run, kept from everybody else until it ends."""
     pytestconfig.stash[BUILDING].wait()
-    lab = Lab(NAME, steps=Steps())
+    lab = Lab(NAME, suite=SUITE, steps=Steps())
     with lab.session("the tests"):
         lab.up()
         yield lab

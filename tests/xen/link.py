@@ -1,9 +1,10 @@
-"""The link to the agent in dom0: one connection for a whole lab, made anew when the lab is."""
+"""Which lab the tests use, and the link to the agent in its dom0: one connection, made anew when the lab is."""
 
 import importlib.util
 import io
 import json
 import marshal
+import os
 import select
 import struct
 import subprocess
@@ -15,8 +16,14 @@ from typing import Any
 from pyxl.errors import LabLost
 from pyxl.lab.host import PYXL
 from pyxl.lab.instance import Lab
+from pyxl.lab.recipe import DEFAULT_SUITE, suite
 
 ROOT = Path(__file__).parents[2]
+#: The Debian release of dom0, and the lab of that release.
+SUITE = os.environ.get("PYXL_TEST_SUITE") or DEFAULT_SUITE
+NAME = os.environ.get("PYXL_TEST_LAB") or ("test" if SUITE == DEFAULT_SUITE else f"test-{SUITE}")
+#: Where its Xen has its programs, in dom0.
+XEN = f"/usr/lib/xen-{suite(SUITE).xen}"
 #: What the agent is made of, and where it lies in dom0.
 PACKAGES = ("tests", "tests/xen", "tests/xen/agent", "tests/xen/faults", "tests/xen/faults/dom0")
 ARCHIVE = "/run/pyxl-tests.zip"

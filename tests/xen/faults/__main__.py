@@ -12,6 +12,7 @@ from tests.xen.conftest import Dom0
 from tests.xen.faults import cycles, flips, lives, power, races, strikes
 from tests.xen.faults.runner import TOOLS, Faults, Verdict
 from tests.xen.faults.table import Fault, chosen
+from tests.xen.link import NAME, SUITE
 
 
 def one(faults: Faults, fault: Fault, tool: str) -> Verdict:
@@ -61,7 +62,7 @@ def main() -> int:
     parser.add_argument("--deaths", type=int, default=500)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
-    lab = Lab(os.environ.get("PYXL_TEST_LAB", "test"), steps=Steps())
+    lab = Lab(NAME, suite=SUITE, steps=Steps())
     failed = 0
     with lab.session("make faults"):
         lab.up()

@@ -1,6 +1,7 @@
 """extract returns the guest's own memory and registers, as Xen shows them."""
 
 from tests.xen.conftest import PLACE, Dom0
+from tests.xen.link import XEN
 
 FILE, RAW, CORE = f"{PLACE}/checkpoint", f"{PLACE}/raw", f"{PLACE}/core"
 
@@ -53,5 +54,5 @@ def test_memory_and_registers_are_the_guest_s_own(dom0: Dom0) -> None:
     assert same > 32_000 and different <= 16
     dom0.pyxl(f"extract --memory elf -o {CORE} {FILE}")
     rip = dom0.run(f"python3 -c '{READ_CORE}' {CORE} {RAW}").stdout.strip()
-    shown = dom0.run(f"/usr/lib/xen-4.17/bin/xenctx {dom0.domid('tick')} 0 2>&1").stdout
+    shown = dom0.run(f"{XEN}/bin/xenctx {dom0.domid('tick')} 0 2>&1").stdout
     assert int(rip, 16) and rip[2:] in shown

@@ -8,11 +8,11 @@ import shlex
 from tests.formats.legacy.streams import GUESTS, REMUS, Hvm, Pv, file
 from tests.xen.conftest import PLACE, Dom0
 from tests.xen.guests.test_journey import went_on
-from tests.xen.link import ROOT
+from tests.xen.link import ROOT, XEN
 
 HOME = f"{PLACE}/legacy"
-XEN_S = "/usr/lib/xen-4.17/bin/convert-legacy-stream"
-LIBRARY = "PYTHONPATH=/usr/lib/xen-4.17/lib/python"
+XEN_S = f"{XEN}/bin/convert-legacy-stream"
+LIBRARY = f"PYTHONPATH={XEN}/lib/python"
 OURS = "/opt/pyxl/helper/pyxl-convert-legacy"
 REWRITE = (
     "from tests.formats.legacy.streams import rewrite; import sys; "

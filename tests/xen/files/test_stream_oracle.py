@@ -15,9 +15,10 @@ from tests.formats.stream.test_verify import BASIC, PV_INFO, STREAM, TSC, with_e
 from tests.fuzz import damage
 from tests.fuzz.trial import verdict
 from tests.xen.conftest import Dom0
+from tests.xen.link import XEN
 
-SCRIPT = "/usr/lib/xen-4.17/bin/verify-stream-v2"
-PACKAGES = "/usr/lib/xen-4.17/lib/python"
+SCRIPT = f"{XEN}/bin/verify-stream-v2"
+PACKAGES = f"{XEN}/lib/python"
 PLACE = "/var/tmp/oracle"
 DAMAGED = 150
 #: Good seeds, which the script accepts.

@@ -4,10 +4,11 @@ import pytest
 
 from tests.xen.conftest import PLACE, Dom0
 from tests.xen.guests.test_journey import went_on
+from tests.xen.link import XEN
 
 FILE = f"{PLACE}/checkpoint"
 HELPER = "LIBXL_SAVE_HELPER=/opt/pyxl/helper/pyxl-save-helper"
-VERIFY = "PYTHONPATH=/usr/lib/xen-4.17/lib/python /usr/lib/xen-4.17/bin/verify-stream-v2 -f xl -i"
+VERIFY = f"PYTHONPATH={XEN}/lib/python {XEN}/bin/verify-stream-v2 -f xl -i"
 
 
 @pytest.mark.parametrize(

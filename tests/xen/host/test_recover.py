@@ -1,6 +1,7 @@
 """A toolstack dies on real Xen, and `pyxl recover` puts right what it leaves; faults/ has what the monitor heals."""
 
 from tests.xen.conftest import PLACE, Dom0
+from tests.xen.link import XEN
 
 FILE = f"{PLACE}/checkpoint"
 #: Wait until tick is suspended.
@@ -61,7 +62,7 @@ def test_stale_state_and_an_orphaned_helper(dom0: Dom0) -> None:
     dom0.run(f"touch /var/lib/xen/qemu-save.{domid} /var/lib/xen/qemu-resume.999")
     # Its toolstack is gone, and it waits for an answer that never comes.
     dom0.run(
-        f"mkfifo /root/mute; (/usr/lib/xen-4.17/bin/libxl-save-helper --save-domain 1 -1 {domid} 0 136 0 "
+        f"mkfifo /root/mute; ({XEN}/bin/libxl-save-helper --save-domain 1 -1 {domid} 0 136 0 "
         "0<>/root/mute > /dev/null 2>&1 &)"
     )
     said = dom0.pyxl("recover", check=False).stdout

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pyxl.xen import lib
 from tests.xen.faults.dom0.trial import Trial
 
 INT, TERM, HUP, KILL, STOP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGSTOP
@@ -44,7 +45,8 @@ def _stop_helper_then_interrupt(t: Trial) -> None:
 
 
 def _update_xenstored(_: Trial) -> None:
-    program = "/usr/lib/xen-4.17/bin/xenstored"
+    major, minor = lib.xen_version()
+    program = f"/usr/lib/xen-{major}.{minor}/bin/xenstored"
     subprocess.run(["xenstore-control", "live-update", "-t", "60", program], check=True, stdout=subprocess.DEVNULL)
 
 

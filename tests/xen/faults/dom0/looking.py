@@ -22,7 +22,7 @@ def left(xen: Xen, store: Store, place: Path) -> list[str]:
     found = []
     living = xen.domids()
     for path in (*LIBRARY.iterdir(), *JOURNALS.glob("*")):
-        if path != JOURNALS and not re.match(r"dump$|xenpaging$|userdata-d\.", path.name):
+        if path != JOURNALS and not re.match(r"dump$|xenpaging$|xenstore$|userdata-d\.", path.name):
             found.append(str(path))
     with contextlib.suppress(OSError):
         found += [str(path) for path in place.iterdir() if path.name != "checkpoint"]
