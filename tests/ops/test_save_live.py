@@ -3,9 +3,10 @@
 import pytest
 
 from pyxl.errors import OperationError
-from pyxl.model.engine import LIBXC, PROVEN
+from pyxl.model.engine import LIBXC
 from pyxl.model.live import Live, Round
 from pyxl.model.phases import After
+from pyxl.model.releases import ENGINE_PROVEN
 from tests.fakes.host import running
 from tests.ops.conftest import World
 
@@ -15,7 +16,7 @@ BEGIN = ["config_json 7", "dm.log_dirty on", "guest suspends", "dm.save"]
 
 @pytest.fixture(autouse=True)
 def proven(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.xen, "release", lambda: f"{PROVEN[0]}7")
+    monkeypatch.setattr(world.xen, "release", lambda: "{}.{}.7".format(*ENGINE_PROVEN[0]))
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ LAYOUTS = {
     ),
     3: _layout("PIC", "irr,imr,isr,irq_base,init_priority,modes,elcr,int_output:B"),
     4: _layout("IOAPIC", "base_address:Q ioregsel,id:I redirtbl:48Q"),
-    LAPIC: _layout("LAPIC", "apic_base_msr:Q disabled,timer_divisor:I tdt_msr:Q"),
+    LAPIC: _layout("LAPIC", "apic_base_msr:Q disabled,timer_divisor:I tdt_msr:Q pending_esr,pad:I"),
     LAPIC_REGS: _layout("LAPIC_REGS", "registers:1024s"),
     7: _layout("PCI_IRQ", "wires:2Q"),
     8: _layout("ISA_IRQ", "wires:Q"),

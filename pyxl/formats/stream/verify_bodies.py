@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pyxl.errors import BadRecord
 from pyxl.formats.hvm import context as hvm_context
 from pyxl.formats.hvm import params as hvm_params
+from pyxl.formats.hvm.loadable import OPEN_ENDED
 from pyxl.formats.stream import libxc_records, libxc_v2, libxl_v2
 from pyxl.formats.stream.finding import BROKEN, SUSPICIOUS, Remark
 from pyxl.formats.stream.libxc_records import HEAD, PAGE_SIZE, PARAM, WORD
 from pyxl.formats.stream.record import Take
 from pyxl.formats.stream.walk import Element
+from pyxl.model import releases
 
 #: Bytes of a body that are read at once; a longer record is not checked, unless it has pages.
 CHUNK = 4 << 20
@@ -29,9 +31,8 @@ _OWN_LENGTH = (libxc_v2.PAGE_DATA, libxc_v2.X86_PV_INFO)
 _BASIC_SIZES = (5168, 2800)
 _MAX_EXTENDED = 128
 _MIN_XSAVE = 16
+_NO_XEN = "no Xen up to {}.{}".format(*releases.NEWEST)
 _VCPU_MSR = 16
-#: Entries that are longer on processors with more state.
-_OPEN_ENDED = (hvm_context.XSAVE, hvm_context.MSR)
 
 # A page's word is little-endian: its last byte has the type above reserved bits, the byte before it reserved
 # bits on top.  So whole arrays are checked without making a number of each word.
@@ -150,8 +151,8 @@ def _hvm_context(element: Element, read: Take) -> Iterator[Remark]:
             yield Remark("context", BROKEN, "the context does not begin with Xen's header")
         end = entry.offset + hvm_context.DESCRIPTOR.size + len(entry.body)
         if entry.typecode not in hvm_context.LAYOUTS:
-            yield Remark("context", SUSPICIOUS, f"entry of type {entry.typecode}, which Xen 4.17 does not know")
-        elif entry.typecode not in _OPEN_ENDED and len(entry.body) > hvm_context.LAYOUTS[entry.typecode].size:
+            yield Remark("context", SUSPICIOUS, f"entry of type {entry.typecode}, which {_NO_XEN} knows")
+        elif entry.typecode not in OPEN_ENDED and len(entry.body) > hvm_context.LAYOUTS[entry.typecode].size:
             yield Remark("context", SUSPICIOUS, f"entry {entry.name} {entry.instance} of {len(entry.body)} bytes")
     if end != element.length:
         yield Remark("context", SUSPICIOUS, f"{element.length - end} bytes behind the context's END")

@@ -14,9 +14,9 @@ from pyxl.formats.hvm import params as hvm_params
 from pyxl.formats.hvm import state as hvm_state
 from pyxl.formats.hvm.context import CPU, END, HEADER, LAPIC, LAPIC_REGS, LAYOUTS, MSR, MTRR, TSC_ADJUST, XSAVE, Entry
 
-#: Sizes of Xen 4.17's entries in bytes, from a C compiler.
+#: Sizes of Xen 4.22's entries in bytes, from a C compiler.
 SIZES = {
-    "END": 0, "HEADER": 24, "CPU": 1032, "PIC": 8, "IOAPIC": 400, "LAPIC": 24, "LAPIC_REGS": 1024, "PCI_IRQ": 16,
+    "END": 0, "HEADER": 24, "CPU": 1032, "PIC": 8, "IOAPIC": 400, "LAPIC": 32, "LAPIC_REGS": 1024, "PCI_IRQ": 16,
     "ISA_IRQ": 8, "PCI_LINK": 8, "PIT": 56, "RTC": 24, "HPET": 1048, "PMTIMER": 8, "MTRR": 240, "VIRIDIAN_DOMAIN": 32,
     "XSAVE": 600, "VIRIDIAN_VCPU": 216, "VMCE_VCPU": 32, "TSC_ADJUST": 8, "MSR": 8,
 }  # fmt: skip

@@ -30,9 +30,11 @@ def encoded(name: str, body: bytes = b"") -> bytes:
     return record.encode(next(kind for kind, known in libxc_v2.NAMES.items() if known == name), body)
 
 
-def libxc_stream(version: int = 3, records: bytes | None = None, guest: int = libxc_v2.TYPE_HVM) -> bytes:
+def libxc_stream(
+    version: int = 3, records: bytes | None = None, guest: int = libxc_v2.TYPE_HVM, saver: tuple[int, int] = (4, 17)
+) -> bytes:
     image = libxc_v2.IMAGE.pack(libxc_v2.MARKER, libxc_v2.IDENT, version, 0, 0, 0)
-    domain = libxc_v2.DOMAIN.pack(guest, libxc_v2.PAGE_SHIFT, 0, 4, 17)
+    domain = libxc_v2.DOMAIN.pack(guest, libxc_v2.PAGE_SHIFT, 0, *saver)
     if records is None:
         records = (STATIC_DATA_END if version > 2 else b"") + page_data([0, 1, 2]) + record.encode(0x09, CONTEXT)
     return image + domain + records + record.encode(libxc_v2.END)
