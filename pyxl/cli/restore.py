@@ -22,7 +22,7 @@ from pyxl.ops.trust import admit
 @click.option("-F", "foreground", is_flag=True, help="Be the monitor here, instead of leaving one behind.")
 @click.option("--skip-device-state", is_flag=True, help="Of a legacy checkpoint: let the devices boot afresh.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
-@click.option("--force", is_flag=True, help="Restore even where processor or CONFIG do not fit the guest.")
+@click.option("--force", is_flag=True, help="Restore even where processor, Xen or CONFIG do not fit the guest.")
 @options.dm_control
 @options.engine
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")

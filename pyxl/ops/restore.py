@@ -21,6 +21,7 @@ from pyxl.ops.checkpoint import Checkpoint
 from pyxl.ops.create import Building, start
 from pyxl.ops.force import unless_forced
 from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
+from pyxl.ops.preflight_release import loads_here
 from pyxl.ops.room import room_for
 from pyxl.ops.settle import hold
 
@@ -73,7 +74,7 @@ def restore(
     """Build a domain from a checkpoint, check that all that was read is what was saved, and let it go on.
 
     ``replaced`` is the checkpoint's own config, where ``config`` is another; ``start_monitor`` is called with the domid
-    before the guest runs; ``force`` passes over the checks of the processor and of a config that does not fit;
+    before the guest runs; ``force`` passes over the checks of the processor, of Xen, and of a config that does not fit;
     ``engine`` moves the memory of a file, libxc always that of a pipe.
 
     :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
@@ -88,7 +89,9 @@ def restore(
             report.remark(remark)
         for difference in can_replace(replaced, config, force) if replaced else []:
             report.remark(difference)
-        for passed_over in unless_forced(lambda: fits_this_host(xen, checkpoint.policy), force):
+        processor = partial(fits_this_host, xen, checkpoint.policy)
+        hypervisor = partial(loads_here, xen.release(), checkpoint.source)
+        for passed_over in unless_forced(processor, force) + unless_forced(hypervisor, force):
             report.remark(passed_over)
         _fit_memory(config, checkpoint.source, report)
         with room_for(xen, undo, config, report):
