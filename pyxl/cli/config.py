@@ -130,8 +130,8 @@ def diff(verbose: bool, a: str, b: str, cpus: int | None, nodes: int | None) -> 
 def _host(cpus: int | None, nodes: int | None) -> dict[str, Any]:
     """Return what parse is told of a host with so many CPUs, as many on each node."""
     if cpus is None:
-        return {}
-    return {"host_cpus": cpus, "host_nodes": [cpu * (nodes or 1) // cpus for cpu in range(cpus)]}
+        return wiring.release()
+    return wiring.release() | {"host_cpus": cpus, "host_nodes": [cpu * (nodes or 1) // cpus for cpu in range(cpus)]}
 
 
 def _checked(file: Path, host: dict[str, Any]) -> dict[str, Any]:

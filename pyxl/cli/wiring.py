@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from pyxl import interrupt
 from pyxl.cli.words import printable_lines, tell
 from pyxl.errors import UsageError
-from pyxl.model import paths
+from pyxl.model import paths, releases
 from pyxl.ops.lookup import name_of
 from pyxl.xen import domain_log, lib
 from pyxl.xen.host import XenHost
@@ -166,11 +166,19 @@ def parse_config(
     from pyxl.formats.xlcfg.parse import parse
     from pyxl.ops import xl_conf
 
-    defaults = xl_conf.read(warn=_warn)
+    defaults = xl_conf.read(warn=_warn) | release()
     if nodes is not None:
         defaults |= {"host_cpus": len(nodes), "host_nodes": nodes}
     document = parse(chunks, defaults, warn=_warn, strict=strict)
     return GuestConfig(json.dumps(document), chunks[0][0])
+
+
+def release() -> dict[str, Any]:
+    """Return what parse is told of the Xen that runs here, nothing where none does."""
+    try:
+        return {"release": releases.parsed(lib.xen_release())}
+    except lib.NotOnXen:
+        return {}
 
 
 def _warn(text: str) -> None:

@@ -16,12 +16,30 @@ NEWEST: Series = (4, 22)
 #: Series on which pyxl's own memory engine stands in for libxc's: its streams were compared with libxc's there.
 ENGINE_PROVEN: tuple[Series, ...] = ((4, 17), (4, 20))
 
-#: Entries of the HVM context that have grown, by their type: the length before, in bytes, and the first release of each
-#: series that has the longer one; later series have it from their first release on.  A Xen fills up a shorter entry of
-#: these with zeros, and refuses a longer one.  LAPIC got the errors that are pending.
-GROWN_ENTRIES: dict[int, tuple[int, tuple[Release, ...]]] = {
-    5: (24, ((4, 18, 5), (4, 19, 2), (4, 20, 1))),
+#: The first release of each series that has a change which went to several series at once; later ones all have it.
+Firsts = tuple[Release, ...]
+
+#: Entries of the HVM context that have grown, by their type, with the length before in bytes.  A Xen fills up a shorter
+#: one with zeros, and refuses a longer one.  LAPIC got the errors that are pending.
+GROWN_ENTRIES: dict[int, tuple[int, Firsts]] = {5: (24, ((4, 18, 5), (4, 19, 2), (4, 20, 1)))}
+
+#: Options of xl.cfg, and keys of a device's specification, that came after OLDEST: the first xl that reads them.
+OPTIONS_SINCE: dict[str, Series] = {
+    "bootloader_restrict": (4, 18), "bootloader_user": (4, 18), "smbios": (4, 18), "sve": (4, 18), "virtio": (4, 18),
+    "hvm_pirq": (4, 19), "nr_spis": (4, 19),
+    "llc_colors": (4, 20),
+    "altp2m_count": (4, 21), "arm_sci": (4, 21), "trap_unmapped_accesses": (4, 21), "xen_platform_pci_bar_uc": (4, 21),
+    "xenstore_feature_mask": (4, 21),
+    "xenstore_quota": (4, 22),
+}  # fmt: skip
+KEYS_SINCE: dict[tuple[str, str], Series] = {
+    ("vif", "vlan"): (4, 19),
+    **{("p9", key): (4, 19) for key in ("type", "max-files", "max-open-files", "max-space", "auto-delete")},
 }
+#: From here on xl leaves it to libxl to number a `channel`.
+UNNUMBERED_CHANNELS: Firsts = ((4, 18, 5), (4, 19, 2), (4, 20, 1))
+#: From here on xl refuses words of a `p9` that are no key=value, and takes nothing from the one before it.
+STRICT_P9: Series = (4, 19)
 
 
 def parsed(text: str) -> Release:
@@ -30,13 +48,17 @@ def parsed(text: str) -> Release:
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
 
 
+def reached(release: Release, firsts: Firsts) -> bool:
+    """Return whether a release has the change that came with ``firsts``."""
+    return release[:2] > firsts[-1][:2] or any(release[:2] == first[:2] and release >= first for first in firsts)
+
+
 def entry_limit(typecode: int, longest: int, release: Release) -> int:
     """Return how long an entry of the HVM context may be for a release to load it; ``longest`` is what any takes."""
     if typecode not in GROWN_ENTRIES:
         return longest
-    before, grown = GROWN_ENTRIES[typecode]
-    has_grown = release[:2] > grown[-1][:2] or any(release[:2] == first[:2] and release >= first for first in grown)
-    return longest if has_grown else before
+    before, firsts = GROWN_ENTRIES[typecode]
+    return longest if reached(release, firsts) else before
 
 
 def may_refuse(release: Release, saver: Series) -> bool:

@@ -1,4 +1,7 @@
-"""The judge of the parser: Debian's xl 4.17 and its libxl, run natively, without Xen and without the lab."""
+"""The judge of the parser: Debian's xl and its libxl, run natively, without Xen and without the lab.
+
+Those of the Debian that PYXL_TEST_SUITE names.
+"""
 
 import json
 import os
@@ -8,7 +11,8 @@ from functools import cache
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from tests.oracle.install import LIBRARIES, ROOT, installed
+from tests.oracle.install import ROOT, command, installed
+from tests.xen.link import XEN
 
 #: Seconds, some hundred times what it takes: some texts (`cpus="0--3"`) it reads for ever.
 TIMEOUT = 2
@@ -23,10 +27,10 @@ def xl(text: bytes | str, conf: str = "") -> dict[str, Any] | str:
         file.flush()
         conf_file.write(conf.encode())
         conf_file.flush()
-        command = [str(installed() / "usr/lib/xen-4.17/bin/xl"), "create", "-n", file.name]
-        environment = _environment() | {"XL_CONF": conf_file.name}
+        argv = command(f"{installed()}{XEN}/bin/xl", "create", "-n", file.name)
+        environment = os.environ | {"XL_CONF": conf_file.name}
         try:
-            done = subprocess.run(command, capture_output=True, env=environment, timeout=TIMEOUT)
+            done = subprocess.run(argv, capture_output=True, env=environment, timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             return "xl does not end"
     said = done.stderr.decode(errors="replace").replace(file.name, "f")
@@ -61,14 +65,8 @@ def normalise(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _environment() -> dict[str, str]:
-    folder = installed()
-    return os.environ | {"LD_PRELOAD": str(folder / "stub.so"), "LD_LIBRARY_PATH": str(folder / LIBRARIES)}
-
-
-@cache
 def _normaliser() -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.oracle.normaliser"], cwd=ROOT, env=_environment(), text=True,
+        command(sys.executable, "-m", "tests.oracle.normaliser"), cwd=ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -6,10 +6,14 @@ from typing import Any
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg import xl_conf
 from pyxl.formats.xlcfg.parse import parse
+from pyxl.lab.recipe import suite
 from tests.oracle import HOST_NODES, normalise, xl
 from tests.oracle.on_purpose import reason
+from tests.xen.link import SUITE
 
-HOST = {"host_cpus": len(HOST_NODES), "host_nodes": HOST_NODES}
+HOST = {
+    "host_cpus": len(HOST_NODES), "host_nodes": HOST_NODES, "release": (*map(int, suite(SUITE).xen.split(".")), 99),
+}  # fmt: skip
 #: Members that are made up where the config does not name them.
 MADE_UP = (("c_info", "uuid"), ("b_info", "type.hvm", "ms_vm_genid"))
 

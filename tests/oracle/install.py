@@ -5,10 +5,14 @@ import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
+from pyxl.lab.recipe import DEFAULT_SUITE, suite
+from pyxl.lab.steps import Quiet
+from pyxl.lab.tools import ensure_packages
 from tests.compiled import run, shared_library
+from tests.xen.link import SUITE
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / ".venv" / "xl-oracle"
+FOLDER = ROOT / ".venv" / f"xl-oracle-{SUITE}"
 STUB_SOURCE = Path(__file__).parent / "stub.c"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 PACKAGES = (
@@ -39,7 +43,25 @@ def installed() -> Path:
     return FOLDER
 
 
+def command(*argv: str) -> list[str]:
+    """Return the command line that runs a program of this machine, or of the folder, on the folder's libraries."""
+    folder = installed()
+    if SUITE == DEFAULT_SUITE:
+        return ["env", f"LD_PRELOAD={folder / 'stub.so'}", f"LD_LIBRARY_PATH={folder / LIBRARIES}", *argv]
+    # Another Debian's libraries want its own C library, which wants its own loader.
+    loader = folder / LIBRARIES / "ld-linux-x86-64.so.2"
+    return [str(loader), "--preload", str(folder / "stub.so"), "--library-path", str(folder / LIBRARIES), *argv]
+
+
 def _unpack(folder: Path) -> None:
+    if SUITE != DEFAULT_SUITE:
+        ensure_packages(Quiet(), folder / "packages.log")
+        wanted = f"--include=xen-utils-{suite(SUITE).xen}"
+        run(("mmdebstrap", "-q", "--variant=extract", wanted, SUITE, "root"), folder)
+        for part in ("usr", "etc"):
+            (folder / "root" / part).rename(folder / part)
+        shutil.rmtree(folder / "root")
+        return
     download = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *PACKAGES)
     try:
         run(download, folder)

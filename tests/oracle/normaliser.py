@@ -4,12 +4,15 @@ import json
 import sys
 
 from pyxl.errors import XenError
+from pyxl.lab.recipe import suite
 from pyxl.xen import lib
 from pyxl.xen.light import Libxl
+from tests.xen.link import SUITE
 
 
 def main() -> None:
-    lib.xen_version = lambda: (4, 17)
+    major, minor = map(int, suite(SUITE).xen.split("."))
+    lib.xen_version = lambda: (major, minor)
     with Libxl("/dev/null") as libxl:
         for line in sys.stdin:
             try:

@@ -30,6 +30,7 @@ ROWS = {
     "a mask of xl.conf (`vm.cpumask`) and a guest without `vcpus`": (
         r"^(?![^\0]*vcpus=)[^\0]*(pyxl refuses: .*(cpumask|CPU masks)|vcpu_hard_affinity/0/0: pyxl \d+, xl None)"
     ),
+    "a `p9` without path, tag or security_model": r"pyxl refuses: .*p9 .*it needs",
     "words of COLO in a `vif` or `disk`": r"pyxl refuses: .* is for COLO,",
 }
 

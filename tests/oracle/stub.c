@@ -70,3 +70,10 @@ int xc_version(void *handle, int command, void *answer)
         memset(answer, 0, sizes[command]);
     return command == CMD_PAGE_SIZE ? PAGE_SIZE : 0;
 }
+
+/* Since Xen 4.18 libxl asks so; the answers are freed. */
+char *xc_xenver_extraversion(void *handle) { return strdup(""); }
+char *xc_xenver_capabilities(void *handle) { return strdup(""); }
+char *xc_xenver_changeset(void *handle) { return strdup(""); }
+char *xc_xenver_commandline(void *handle) { return strdup(""); }
+char *xc_xenver_buildid(void *handle) { return strdup(""); }

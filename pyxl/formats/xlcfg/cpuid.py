@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyxl.formats.xlcfg.lexer import Setting
+    from pyxl.model.releases import Release
 
 REGISTERS = ("eax", "ebx", "ecx", "edx")
 WIDTH = 32
@@ -25,7 +26,9 @@ MSR_WIDTH = 64
 NONE = UINT32_MAX
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
+def add(
+    tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None], release: Release
+) -> None:
     """Put what `cpuid` says into the config ``tree``.
 
     :raise UsageError: a list within the list.

@@ -12,16 +12,19 @@ from pyxl.errors import UsageError
 from pyxl.formats.xlcfg.options import NO_COLO
 from pyxl.formats.xlcfg.unknown import slip
 from pyxl.formats.xlcfg.values import INT32_MAX, UINT32_MAX, UINT64_MAX, c_number, defbool
+from pyxl.model.releases import KEYS_SINCE, OLDEST
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
+    from pyxl.model.releases import Release
+
 NIC_TYPES = {"vif": "vif", "ioemu": "vif_ioemu"}
 NIC_STRINGS = {
     "bridge": "bridge", "gatewaydev": "gatewaydev", "netdev": "gatewaydev", "ip": "ip", "script": "script",
-    "backend": "backend_domname", "vifname": "ifname", "model": "model",
+    "backend": "backend_domname", "vifname": "ifname", "model": "model", "vlan": "vlan",
 }  # fmt: skip
 NIC_WORDS = frozenset(NIC_STRINGS) | {"type", "mac", "rate", "devid", "mtu", "trusted", "untrusted"}
 COLO_KEY = re.compile(r"forwarddev|colo_(?:sock|filter|compare|checkpoint)_[a-z0-9_]+")
@@ -38,8 +41,9 @@ DEFAULT_INTERVAL_USEC = 50000
 
 
 def nic(
-    spec: str, devid: int, defaults: Mapping[str, str], place: str, warn: Callable[[str], None]
-) -> dict[str, Any]:
+    spec: str, devid: int, defaults: Mapping[str, str], place: str, warn: Callable[[str], None],
+    release: Release = (*OLDEST, 0),
+) -> dict[str, Any]:  # fmt: skip
     """Return the libxl_device_nic of one `vif` string; ``defaults`` are members that it may replace.
 
     ``warn`` gets what xl reports and then ignores: an unknown word or type.
@@ -51,7 +55,7 @@ def nic(
         key, equals, value = word.partition("=")
         if not equals and key in ("trusted", "untrusted"):
             result["trusted"] = defbool(key == "trusted")
-        elif equals and key in NIC_STRINGS:
+        elif equals and key in NIC_STRINGS and KEYS_SINCE.get(("vif", key), OLDEST) <= release:
             result[NIC_STRINGS[key]] = value
         elif equals and key == "type" and value in NIC_TYPES:
             result["nictype"] = NIC_TYPES[value]

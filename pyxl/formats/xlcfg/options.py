@@ -38,6 +38,8 @@ _ROWS: dict[str, str] = {
         device_tree b_info.device_tree text
         acpi b_info.acpi bool
         bootloader b_info.bootloader text
+        bootloader_restrict b_info.bootloader_restrict bool
+        bootloader_user b_info.bootloader_user text
         nestedhvm b_info.nested_hvm bool
         dm_restrict b_info.dm_restrict bool
         device_model_override b_info.device_model text
@@ -53,6 +55,8 @@ _ROWS: dict[str, str] = {
         stubdomain_memory b_info.stubdomain_memkb mib
         vuart b_info.arch_arm.vuart choice unknown,sbsa_uart
         gic_version b_info.arch_arm.gic_version choice default,v2,v3
+        nr_spis b_info.arch_arm.nr_spis uint
+        trap_unmapped_accesses b_info.trap_unmapped_accesses bool
         tee b_info.tee choice none,optee
         cpu_weight b_info.sched_params.weight int
         cap b_info.sched_params.cap int
@@ -63,6 +67,8 @@ _ROWS: dict[str, str] = {
         altp2m b_info.altp2m numbered disabled,mixed,external,limited
         msr_relaxed b_info.arch_x86.msr_relaxed bool
         vpmu b_info.vpmu bool
+        altp2m_count b_info.altp2m_count uint
+        xenstore_feature_mask b_info.xenstore_feature_mask uint
         """,
     HVM: """
         bios type.hvm.bios choice unknown,rombios,seabios,ovmf
@@ -108,7 +114,9 @@ _ROWS: dict[str, str] = {
         usbversion type.hvm.usbversion int
         vkb_device type.hvm.vkb_device bool
         soundhw type.hvm.soundhw text
+        hvm_pirq type.hvm.pirq bool
         xen_platform_pci type.hvm.xen_platform_pci bool
+        xen_platform_pci_bar_uc type.hvm.xen_platform_pci_bar_uc bool
         vendor_device type.hvm.vendor_device choice none,xenserver
         """,
     PV: """
@@ -167,14 +175,15 @@ MODULES = {
     "pci_permissive": "passthrough", "pci_seize": "passthrough", "rdm": "passthrough", "dtdev": "passthrough",
     "vsnd": "vsnd", "ioports": "passthrough", "irqs": "passthrough", "iomem": "passthrough",
     "vtpm": "pv_devices", "pvcalls": "pv_devices", "vdispl": "pv_devices",
+    "llc_colors": "later", "smbios": "later",
 }  # fmt: skip
 
-#: Options of xl 4.18 and later: libxl 4.17 has no member to hold what they say.
-NEWER = frozenset(
-    "altp2m_count arm_sci assisted_x2apic assisted_xapic bootloader_restrict bootloader_user hvm_pirq llc_colors"
-    " nr_spis smbios sve trap_unmapped_accesses virtio xen_platform_pci_bar_uc xenstore_feature_mask"
-    " xenstore_quota".split()
-)
+#: Options of later releases of xl that pyxl has no use for -> why.
+UNUSED = {
+    "virtio": "its devices are for Arm", "sve": "it is for Arm", "arm_sci": "it is for Arm",
+    "xenstore_quota": "pyxl does not read it",
+    "assisted_xapic": "no release of xl has it", "assisted_x2apic": "no release of xl has it",
+}
 
 #: Options that xl warns about and ignores -> what to do about them.
 IGNORED = {

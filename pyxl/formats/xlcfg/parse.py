@@ -1,4 +1,4 @@
-"""xl.cfg text to the JSON of a libxl_domain_config, as `xl create -n` of Xen 4.17 prints it.
+"""xl.cfg text to the JSON of a libxl_domain_config, as `xl create -n` of Xen 4.17 to 4.20 prints it.
 
 Follows xl.cfg(5); libxl ignores a known member of the wrong JSON type, so shapes matter here.
 Does not know the host: whether files, bridges and CPUs exist is found out when the guest is built.
@@ -16,11 +16,14 @@ from pyxl.formats.xlcfg.options import ACTIONS, ANY, HVM, ON_SHUTDOWN, PV, PVH, 
 from pyxl.formats.xlcfg.report import Ignored, Report
 from pyxl.formats.xlcfg.values import INT32_MAX, defbool
 from pyxl.formats.xlcfg.xl_conf import GRANT_LIMITS, NIC_DEFAULTS
+from pyxl.model.releases import OLDEST, OPTIONS_SINCE
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+    from pyxl.model.releases import Release
 
 __all__ = ["parse", "examine", "COMMAND_LINE"]
 
@@ -42,8 +45,9 @@ def parse(
     """Return the libxl_domain_config of (source name, text) chunks, ready for json.dumps.
 
     ``defaults`` is what xl_conf.parse returns; its keys ``host_cpus``, a number, and ``host_nodes``, the NUMA node of
-    each CPU, set by the caller, make `cpus="all"` and `cpus="nodes:0"` known.  ``new_uuid`` makes a uuid for a guest
-    without one; ``warn`` gets a text for each thing that xl ignores as well, which ``strict`` makes an error.
+    each CPU, set by the caller, make `cpus="all"` and `cpus="nodes:0"` known, and ``release``, (4, 20, 4), the options
+    that this Xen has: without it they are those of the oldest.  ``new_uuid`` makes a uuid for a guest without one;
+    ``warn`` gets a text for each thing that xl ignores as well, which ``strict`` makes an error.
     Texts begin with the chunk's name, line and column; the chunk of arguments is called COMMAND_LINE.
 
     :raise UsageError: options or values are wrong, or not supported: all of them, each with its line and a mark.
@@ -99,6 +103,7 @@ class _Config:
         warn: Callable[[str], None],
     ) -> None:
         self._source = source
+        self._release: Release = defaults.get("release", (*OLDEST, 0))
         self._settings = settings
         self._defaults = defaults
         self._new_uuid = new_uuid
@@ -141,15 +146,21 @@ class _Config:
         for name, setting in self._settings.items():
             if name in options.IGNORED:
                 self._say(setting, options.IGNORED[name])
-            elif name in options.NEWER:
-                self._say(setting, "an option of a later Xen")
+            elif (since := OPTIONS_SINCE.get(name, OLDEST)) > self._release:
+                self._say(setting, f"an option of Xen {since[0]}.{since[1]}")
+            elif name in options.UNUSED:
+                self._say(setting, options.UNUSED[name])
             elif name not in options.SUPPORTED:
                 self._unknown(name, setting)
+        self._settings = {
+            name: setting for name, setting in self._settings.items()
+            if OPTIONS_SINCE.get(name, OLDEST) <= self._release
+        }  # fmt: skip
 
     def _unknown(self, name: str, setting: Setting) -> None:
         if (today := unknown.LEFT_OVER.get(name)) is not None:
             self._say(setting, f"today it is {today}" if today else "nothing does this any more")
-        elif near := unknown.slip(name, options.SUPPORTED | options.NEWER):
+        elif near := unknown.slip(name, options.SUPPORTED.union(options.UNUSED)):
             raise UsageError(f'{setting.place}: unknown option "{name}" (did you mean "{near}"?)')
         else:
             self._say(setting, "xl has no such option")
@@ -355,8 +366,10 @@ class _Config:
             tree["disks"] = [disk.parse(spec, spec.place) for spec in values.texts(setting)]
         if setting := self._get("vif"):
             nic_defaults = {NIC_DEFAULTS[name]: self._defaults[name] for name in NIC_DEFAULTS if name in self._defaults}
-            specs = enumerate(values.texts(setting))
-            tree["nics"] = [devices.nic(spec, devid, nic_defaults, spec.place, self._warn) for devid, spec in specs]
+            tree["nics"] = [
+                devices.nic(spec, devid, nic_defaults, spec.place, self._warn, self._release)
+                for devid, spec in enumerate(values.texts(setting))
+            ]
         top_level = tree.pop("vfb", {})  # where the table put a PV guest's vnc options
         vfbs = []
         if setting := self._get("vfb"):
@@ -375,7 +388,7 @@ class _Config:
         if modules:
             from importlib import import_module
         for module in modules:
-            import_module(f"pyxl.formats.xlcfg.{module}").add(self._tree, self._settings, self._warn)
+            import_module(f"pyxl.formats.xlcfg.{module}").add(self._tree, self._settings, self._warn, self._release)
         if not options.OLDER.isdisjoint(self._settings):
             from pyxl.formats.xlcfg.deprecated import remarks
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyxl.formats.xlcfg.lexer import Setting
+    from pyxl.model.releases import Release
 
 #: Options of a device that are on or off; `pci_…` says the same of all.
 FLAGS = ("msitranslate", "power_mgmt", "permissive", "seize")
@@ -36,7 +37,9 @@ ALL_FUNCTIONS, ONE_FUNCTION = UINT32_MAX, 1
 IOMEM = re.compile(rf"({HEX}),({HEX})(?:@({HEX}))?")
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
+def add(
+    tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None], release: Release
+) -> None:
     """Put the hardware that ``settings`` name into the config ``tree``.
 
     :raise UsageError: a bad specification.

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from pyxl.formats.xlcfg.spec import Spec, c_unsigned
-from pyxl.formats.xlcfg.values import UINT32_MAX, texts
+from pyxl.formats.xlcfg.values import INT32_MAX, UINT32_MAX, texts
+from pyxl.model.releases import KEYS_SINCE, OLDEST, STRICT_P9, UNNUMBERED_CHANNELS, reached
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from pyxl.formats.xlcfg.lexer import Setting
+    from pyxl.model.releases import Release
 
     #: One of the kinds below, or the names of an enumeration.
     Kind: TypeAlias = "str | tuple[str, ...]"
 
 # Kinds of values, and what C makes of them.
-TEXT, INT, NUMBER, BYTE, FLAG, ID, CONNECTORS = "text", "int", "number", "byte", "flag", "uuid", "connectors"
+TEXT, INT, NUMBER, DECIMAL, BYTE = "text", "int", "number", "decimal", "byte"
+FLAG, ID, CONNECTORS = "flag", "uuid", "connectors"
 
 #: Option -> its array in the JSON, and key -> (members down to the value, kind).
 DEVICES: dict[str, tuple[str, dict[str, tuple[tuple[str, ...], Kind]]]] = {
@@ -63,6 +66,11 @@ DEVICES: dict[str, tuple[str, dict[str, tuple[tuple[str, ...], Kind]]]] = {
         "security_model": (("security_model",), TEXT),
         "path": (("path",), TEXT),
         "backend": (("backend_domname",), TEXT),
+        "type": (("type",), ("unknown", "qemu", "xen_9pfsd")),
+        "max-files": (("max_files",), DECIMAL),
+        "max-open-files": (("max_open_files",), DECIMAL),
+        "max-space": (("max_space",), DECIMAL),
+        "auto-delete": (("auto_delete",), FLAG),
     }),
     "vtpm": ("vtpms", {"backend": (("backend_domname",), TEXT), "uuid": (("uuid",), ID)}),
     "pvcalls": ("pvcallsifs", {"backend": (("backend_domname",), TEXT)}),
@@ -76,32 +84,41 @@ DEVICES: dict[str, tuple[str, dict[str, tuple[tuple[str, ...], Kind]]]] = {
 LENIENT = ("p9", "vtpm", "pvcalls")
 #: libxl gives these no number of their own.
 UNNUMBERED = ("usbdev", "p9")
+#: The server of file systems that needs neither qemu nor a path, and where it then keeps a guest's files.
+DAEMON, LOGS = "xen_9pfsd", "/var/log/xen/guests"
+SPACE = " \t\n\v\f\r"
 TOUCH = ("multi_touch_width", "multi_touch_height", "multi_touch_num_contacts")
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
+def add(
+    tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None], release: Release
+) -> None:
     """Put the devices of ``settings`` into the config ``tree``.
 
     :raise UsageError: an unknown key, a bad value, or one that is missing.
     """
+    unnumbered = (*UNNUMBERED, "channel") if reached(release, UNNUMBERED_CHANNELS) else UNNUMBERED
     for option, (array, _) in DEVICES.items():
         if setting := settings.get(option):
             devices = tree.get(array, [])  # a framebuffer has brought its keyboard
             earlier: dict[str, Any] = {}
             for text in texts(setting):
-                device = _device(option, Spec(option, text, warn), earlier)
-                if option not in UNNUMBERED:
+                device = _device(option, Spec(option, text, warn), earlier, release)
+                if device.get("type") == DAEMON:
+                    device.setdefault("path", f"{LOGS}/{tree['c_info']['name']}")
+                if option not in unnumbered:
                     device["devid"] = len(devices)
                 devices.append(device)
             if devices:
                 tree[array] = devices
 
 
-def _device(option: str, spec: Spec, earlier: dict[str, Any]) -> dict[str, Any]:
+def _device(option: str, spec: Spec, earlier: dict[str, Any], release: Release) -> dict[str, Any]:
     device: dict[str, Any] = {}
-    keys = DEVICES[option][1]
-    for key, value in _pairs(option, spec):
+    keys = {key: how for key, how in DEVICES[option][1].items() if KEYS_SINCE.get((option, key), OLDEST) <= release}
+    is_strict = option == "p9" and release >= STRICT_P9
+    for key, value in _pairs(option, spec, is_strict):
         if key in keys:
             (*steps, last), kind = keys[key]
             members = device
@@ -112,7 +129,7 @@ def _device(option: str, spec: Spec, earlier: dict[str, Any]) -> dict[str, Any]:
             spec.say(f'"{key}" is ignored: it is none of {", ".join(keys)}')
         else:
             raise spec.error(f'unknown key "{key}": it is none of {", ".join(keys)}')
-    if option == "p9":
+    if option == "p9" and not is_strict:
         for member in sorted(earlier.keys() - device.keys()):
             spec.say(f'takes {member} "{earlier[member]}" from the one before it, as xl has it')
             device[member] = earlier[member]
@@ -121,7 +138,7 @@ def _device(option: str, spec: Spec, earlier: dict[str, Any]) -> dict[str, Any]:
     return device
 
 
-def _pairs(option: str, spec: Spec) -> Iterator[tuple[str, str]]:
+def _pairs(option: str, spec: Spec, is_strict: bool) -> Iterator[tuple[str, str]]:
     for word in spec.words():
         key, equals, value = word.partition("=")
         if option == "channel":
@@ -131,7 +148,11 @@ def _pairs(option: str, spec: Spec) -> Iterator[tuple[str, str]]:
             key, value = (part.strip(" \t\n\v\f\r") for part in parts[:2])
             if len(parts) > 2:
                 spec.say(f'of "{word}" only {key}={value} is read')
-        elif not equals and option in LENIENT:
+        elif equals and is_strict:
+            key, value = key.strip(SPACE), value.strip(SPACE)
+            if not value:
+                raise spec.error(f'"{word}" is no key=value')
+        elif not equals and option in LENIENT and not is_strict:
             spec.say(f'"{word}" and what follows is ignored: it is no key=value')
             return
         elif not equals:
@@ -148,6 +169,10 @@ def _value(spec: Spec, key: str, value: str, kind: Kind) -> object:
         return spec.signed(key, value)
     if kind in (NUMBER, BYTE):
         return spec.unsigned(key, value, UINT32_MAX if kind == NUMBER else 0xFF)
+    if kind == DECIMAL:
+        if (found := c_unsigned(value, 10)) is None or found[0] > INT32_MAX:
+            raise spec.error(f'{key} is a number, not "{value}"')
+        return found[0]
     if kind == FLAG:
         return spec.boolean(key, value)
     if kind == ID:
@@ -203,13 +228,18 @@ def _needs(*members: str) -> Callable[[Spec, dict[str, Any]], None]:
     return complete
 
 
+def _complete_p9(spec: Spec, device: dict[str, Any]) -> None:
+    if device.get("type") != DAEMON:
+        _needs("path", "security_model", "tag")(spec, device)
+
+
 #: Option -> what it does and refuses once all keys are read.
 COMPLETE: dict[str, Callable[[Spec, dict[str, Any]], None]] = {
     "usbctrl": _needs(),
     "usbdev": _complete_usbdev,
     "vkb": _complete_vkb,
     "channel": _complete_channel,
-    "p9": _needs("path", "security_model", "tag"),
+    "p9": _complete_p9,
     "vtpm": _needs("backend_domname"),
     "pvcalls": _needs(),
     "vdispl": _needs("connectors"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyxl.formats.xlcfg.lexer import Setting
+    from pyxl.model.releases import Release
 
 #: What a string can say -> its keys of text, and their members.
 ITEMS = {
@@ -33,7 +34,9 @@ FORMATS = (
 EXAMPLE = '[["card,short-name=card", "pcm,name=dev1", "stream,unique-id=0,type=p"]]'
 
 
-def add(tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None]) -> None:
+def add(
+    tree: dict[str, Any], settings: Mapping[str, Setting], warn: Callable[[str], None], release: Release
+) -> None:
     """Put the sound cards of `vsnd` into the config ``tree``.
 
     :raise UsageError: an unknown word, or a bad value.

@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 
 from pyxl.errors import UsageError
-from pyxl.formats.xlcfg import cpuid, options, passthrough, pv_devices, values, vnuma, vsnd
+from pyxl.formats.xlcfg import cpuid, later, options, passthrough, pv_devices, values, vnuma, vsnd
 from pyxl.formats.xlcfg.cpus import MAX_CPUS
 from pyxl.formats.xlcfg.devices import NIC_STRINGS, NIC_TYPES
 from pyxl.formats.xlcfg.disk import STRINGS as DISK_STRINGS
 from pyxl.formats.xlcfg.lexer import ESCAPES
 from pyxl.formats.xlcfg.options import ANY, BOOL, HVM, MIB, TABLE, VIRIDIAN, VIRIDIAN_WIDTH
+from pyxl.model.releases import NEWEST, OLDEST
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
+
+    from pyxl.model.releases import Series
 
 BITS = {"True": 1, "False": 0}
 NAMES = {libxl: xl for xl, libxl in options.ACTIONS.items()}
@@ -39,15 +42,30 @@ def text(document: Mapping[str, Any]) -> str:
 
     :raise UsageError: no xl.cfg can say it.
     """
-    from pyxl.formats.xlcfg.parse import parse
-
     try:
         lines = [f"{name} = {said}" for name, value in _Writer(document).settings() if (said := _said(value))]
         written = "\n".join(lines) + "\n"
-        lost = list(_lost(document, parse([("the config", written)]), ""))
+        lost = _least_lost(document, written)
     except (UsageError, RecursionError, TypeError, AttributeError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"no xl.cfg can say this config: {error}") from error
     return written + "".join(f"# not in xl.cfg: {what}\n" for what in lost)
+
+
+def _least_lost(document: Mapping[str, Any], written: str) -> list[str]:
+    """Return what the newest Xen does not find in what was written, or the oldest, where that takes more of it."""
+    from pyxl.formats.xlcfg.parse import parse
+
+    def lost(series: Series) -> list[str]:
+        return list(_lost(document, parse([("the config", written)], {"release": (*series, 0)}), ""))
+
+    try:
+        newest = lost(NEWEST)
+    except UsageError:
+        return lost(OLDEST)
+    try:
+        return min(newest, lost(OLDEST), key=len) if newest else newest
+    except UsageError:
+        return newest
 
 
 class _Writer:
@@ -84,6 +102,7 @@ class _Writer:
         yield "vsnd", [vsnd.written(card) for card in self._tree.get("vsnds", [])] or None
         yield "dtdev", [device.get("path") for device in self._tree.get("dtdevs", [])] or None
         yield from passthrough.written_resources(self._b_info).items()
+        yield from later.written(self._b_info).items()
         for name, (member, _) in pv_devices.DEVICES.items():
             # A framebuffer brings its keyboard with it.
             devices = self._tree.get(member, [])[len(self._tree.get("vfbs", [])) if name == "vkb" else 0 :]

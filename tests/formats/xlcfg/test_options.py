@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from pyxl.errors import UsageError
+from pyxl.formats.xlcfg import writer
 from pyxl.formats.xlcfg.devices import rate
 from pyxl.formats.xlcfg.parse import COMMAND_LINE, parse
+from pyxl.model.releases import NEWEST
 from tests.formats.xlcfg.guests import HVM, PV, PVH, UUID, B, T, changes, warnings
 
 ON = {
@@ -36,6 +38,49 @@ def test_smallest_pv_and_pvh_guests_in_full() -> None:
             "b_info": {**BUILD, "kernel": "/k", f"type.{kind}": {}},
             **ON,
         }
+
+
+#: What came after Xen 4.17; xl 4.20 prints the same of the first ones, as `PYXL_TEST_SUITE=trixie` shows.
+LATER_OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("bootloader_restrict=1\nbootloader_user='u'",
+     {f"{B}/bootloader_restrict": "True", f"{B}/bootloader_user": "u"}),
+    ("hvm_pirq=0", {f"{T}/pirq": "False"}),
+    ("smbios=['OEM= x','bios_vendor=v=w']",
+     {f"{T}/smbios": [{"key": "oem", "value": " x"}, {"key": "bios_vendor", "value": "v=w"}]}),
+    ("llc_colors=['3','0-2x']", {f"{B}/llc_colors": [3, 0, 1, 2]}),
+    ("vif=['vlan=5']", {"/nics": [{"devid": 0, "vlan": "5"}]}),
+    ("p9=['type=xen_9pfsd , max-space=010']", {"/p9s": [{"type": "xen_9pfsd", "max_space": 10, "path": "/var/log/xen/guests/h"}]}),
+    ("channel=['connection=pty']", {"/channels": [{"connection.pty": {}}]}),
+    ("nr_spis=32", {f"{B}/arch_arm/nr_spis": 32}),
+    ("altp2m_count=4\ntrap_unmapped_accesses=1\nxenstore_feature_mask=3",
+     {f"{B}/altp2m_count": 4, f"{B}/trap_unmapped_accesses": "True", f"{B}/xenstore_feature_mask": 3}),
+    ("xen_platform_pci_bar_uc=0", {f"{T}/xen_platform_pci_bar_uc": "False"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), LATER_OPTIONS)
+def test_an_option_of_a_later_xen_is_read_where_that_runs(text: str, expected: dict[str, Any]) -> None:
+    changed = changes(HVM, text, release=(*NEWEST, 0))
+    assert changed == expected
+    document = parse([("f", HVM + text)], {"release": (*NEWEST, 0)})
+    assert parse([("f", writer.text(document))], {"release": (*NEWEST, 0)}) == document
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("smbios='oem=x'", '"smbios" is a list, such as ["system_serial_number=X7"]'),
+    ("smbios=['oem']", 'smbios "oem" is no key=value'),
+    ("smbios=['cpu=x']", 'smbios "cpu=x": it begins with none of bios_vendor'),
+    (f"smbios={['oem=x'] * 100}", '"smbios" has more than 99 strings of oem'),
+    ("llc_colors=['3-1']", 'llc_colors "3-1" begins above its end, or has too many'),
+    ("llc_colors=['x']", 'llc_colors "x" is no color or range such as 0-3'),
+    ("p9=['tag=t,path=/p,security_model']", '"security_model" is no key=value'),
+    ("p9=['tag=,path=/p,security_model=none']", '"tag=" is no key=value'),
+    ("p9=['tag=t,max-files=x']", 'max-files is a number, not "x"'),
+])  # fmt: skip
+def test_an_option_of_a_later_xen_is_refused_for_what_that_refuses(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        changes(HVM, text, release=(*NEWEST, 0))
+    assert said in str(caught.value)
 
 
 HVM_OPTIONS: list[tuple[str, dict[str, Any]]] = [

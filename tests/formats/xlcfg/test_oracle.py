@@ -86,7 +86,7 @@ def test_what_is_written_again_makes_the_same_guest() -> None:
             document = parse.parse([("f", text.decode(errors="surrogateescape"))], HOST)
         except UsageError:
             continue
-        again = parse.parse([("again", writer.text(document))])
+        again = parse.parse([("again", writer.text(document))], HOST)
         assert same(again) == same(document)
         written += 1
     assert written >= 50

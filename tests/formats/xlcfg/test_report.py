@@ -9,6 +9,7 @@ import pytest
 from pyxl.errors import UsageError
 from pyxl.formats.xlcfg import options, unknown
 from pyxl.formats.xlcfg.parse import COMMAND_LINE, parse
+from pyxl.model.releases import NEWEST, OPTIONS_SINCE, Series
 from tests.formats.xlcfg.guests import HVM, PV, PVH, UUID, changes, refusal, warnings, without_column
 
 #: Each is the same guest as without it, as in xl; strictly, each is an error.
@@ -220,15 +221,23 @@ def test_pv_guest_without_kernel_is_told_of_hvm() -> None:
     assert caught.value.hint == 'For a fully virtualised guest, say type = "hvm".'
 
 
-@pytest.mark.parametrize("name", sorted(options.NEWER))
-def test_an_option_of_a_later_xen_is_told_and_ignored(name: str) -> None:
-    assert warnings(HVM + f"\n\n{name} = 1") == [f'f:4: "{name}" is ignored: an option of a later Xen']
+@pytest.mark.parametrize(("name", "since"), OPTIONS_SINCE.items())
+def test_an_option_of_a_later_xen_is_told_and_ignored(name: str, since: Series) -> None:
+    assert warnings(HVM + f"\n\n{name} = 1") == [f'f:4: "{name}" is ignored: an option of Xen {since[0]}.{since[1]}']
+
+
+@pytest.mark.parametrize(("name", "why"), options.UNUSED.items())
+def test_an_option_that_pyxl_has_no_use_for_is_told_why(name: str, why: str) -> None:
+    said: list[str] = []
+    parse([("f", HVM + f"\n\n{name} = 1")], {"release": (*NEWEST, 0)}, warn=said.append)
+    assert [without_column(line).splitlines()[0] for line in said] == [f'f:4: "{name}" is ignored: {why}']
 
 
 def test_no_option_is_both_known_and_not() -> None:
     tables = [set(table) for table in options.TABLE.values()]
-    assert options.NEWER.isdisjoint(options.SUPPORTED)
-    assert (options.NEWER | options.SUPPORTED).isdisjoint(unknown.LEFT_OVER)
+    assert options.SUPPORTED.isdisjoint(options.UNUSED)
+    assert options.SUPPORTED.union(options.UNUSED).isdisjoint(unknown.LEFT_OVER)
+    assert OPTIONS_SINCE.keys() <= options.SUPPORTED.union(options.UNUSED)
     assert all(options.SPECIAL.isdisjoint(table) for table in tables)
 
 
