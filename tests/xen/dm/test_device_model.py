@@ -200,7 +200,7 @@ def test_the_order_of_events_of_one_save(dom0: Dom0) -> None:
     dom0.run("xenstore-control logfile /root/xenstored.log; xenstore-control log on")
     dom0.pyxl(f"save -c {NAME} {FILE}")
     dom0.run("xenstore-control log off")
-    traced = dom0.run("grep -aE '^IN .* (WRITE|RM) ' /root/xenstored.log").stdout
+    traced = dom0.run("grep -aE '^(io: )?IN .* (WRITE|RM) ' /root/xenstored.log").stdout
     # qemu writes its state by a path relative to its domain.
     pattern = rf"\((?:/local/domain/0/)?device-model/{dom0.domid(NAME)}/(command|state|size|logdirty/cmd|logdirty/ret) (.*?) *\)"
     events = [f"{key} {value or '-'}" for key, value in re.findall(pattern, traced)]

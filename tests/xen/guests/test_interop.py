@@ -11,6 +11,11 @@ HELPER = "LIBXL_SAVE_HELPER=/opt/pyxl/helper/pyxl-save-helper"
 VERIFY = f"PYTHONPATH={XEN}/lib/python {XEN}/bin/verify-stream-v2 -f xl -i"
 
 
+def complaints(said: str) -> list[str]:
+    """Return the errors in what was said, without one that libxl 4.20 makes of a qemu that ended when it had to."""
+    return [line for line in said.splitlines() if "rror" in line and "probe already exited" not in line]
+
+
 @pytest.mark.parametrize(
     ("save", "restore"),
     [
@@ -28,7 +33,7 @@ def test_files_are_interchangeable(dom0: Dom0, save: str, restore: str) -> None:
     if save == "pyxl":
         assert "Traceback" not in dom0.run(f"{VERIFY} {FILE} 2>&1").stdout
     result = dom0.run(f"{restore} restore {FILE} 2>&1")
-    assert "rror" not in result.stdout
+    assert complaints(result.stdout) == []
     went_on(before, dom0.tick(name))
 
 
@@ -37,7 +42,7 @@ def test_a_compressed_file_is_xl_s_behind_zstd(dom0: Dom0) -> None:
     assert " compressed to " in dom0.pyxl(f"save --compress big {FILE}").stdout
     dom0.run(f"zstd -dcq {FILE} > {FILE}.plain")
     assert "Traceback" not in dom0.run(f"{VERIFY} {FILE}.plain 2>&1").stdout
-    assert "rror" not in dom0.run(f"xl restore {FILE}.plain 2>&1").stdout
+    assert complaints(dom0.run(f"xl restore {FILE}.plain 2>&1").stdout) == []
     between = dom0.tick("big")
     went_on(before, between)
     dom0.run("xl destroy big")
