@@ -19,6 +19,9 @@ ENGINE_PROVEN: tuple[Series, ...] = ((4, 17), (4, 20))
 #: The first release of each series that has a change which went to several series at once; later ones all have it.
 Firsts = tuple[Release, ...]
 
+#: From here on xl's monitor of a guest goes on after a suspend; before, it ended there.
+XL_MONITOR_STAYS: Series = (4, 20)
+
 #: Entries of the HVM context that have grown, by their type, with the length before in bytes.  A Xen fills up a shorter
 #: one with zeros, and refuses a longer one.  LAPIC got the errors that are pending.
 GROWN_ENTRIES: dict[int, tuple[int, Firsts]] = {5: (24, ((4, 18, 5), (4, 19, 2), (4, 20, 1)))}

@@ -19,7 +19,7 @@ from pyxl.errors import DeviceModelError, HelperError, PyxlError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
-from pyxl.model import paths
+from pyxl.model import paths, releases
 from pyxl.model.compression import Compression
 from pyxl.model.domain import DomainInfo
 from pyxl.model.engine import DIRECT, proven
@@ -167,7 +167,7 @@ def save(
         try:
             if order.live is not None:
                 undo.by(Owed.LOG_DIRTY, guest.log_dirty_off)
-            goes_on = partial(_go_on, guest, store, domain, start_monitor, report)
+            goes_on = partial(_go_on, guest, xen, store, domain, start_monitor, report)
             look = partial(_look, stream, report, memory_kb * 1024)
             helper.serve(_answers(guest, undo, report, order, goes_on), look, report.interval or LOOK_SECONDS)
         except HelperError:
@@ -194,7 +194,7 @@ def save(
         file.commit()
         undo.enter(Phase.SETTLE)
         if start_monitor is not None and order.after is not After.DESTROY and not guest.goes_on_at:
-            _have_it_watched(store, domain, start_monitor, report)
+            _have_it_watched(xen, store, domain, start_monitor, report)
         try:
             guest.settle(order.after, report.remark)
         except PyxlError as error:
@@ -237,24 +237,30 @@ def _config_of(xen: Hypervisor, store: Store, domain: DomainInfo) -> GuestConfig
 
 
 def _go_on(
-    guest: SavedGuest, store: Store, domain: DomainInfo, start_monitor: Callable[[int], None] | None, report: Report
-) -> None:
+    guest: SavedGuest, xen: Hypervisor, store: Store, domain: DomainInfo,
+    start_monitor: Callable[[int], None] | None, report: Report,
+) -> None:  # fmt: skip
     """Let a guest run again before its file is whole."""
     if start_monitor is not None:
-        _have_it_watched(store, domain, start_monitor, report)
+        _have_it_watched(xen, store, domain, start_monitor, report)
     guest.go_on()
 
 
 def _have_it_watched(
-    store: Store, domain: DomainInfo, start_monitor: Callable[[int], None], report: Report
+    xen: Hypervisor, store: Store, domain: DomainInfo, start_monitor: Callable[[int], None], report: Report
 ) -> None:
     """Start a monitor for a guest that has none any more; that there can be none is no reason not to let it go on."""
     if store.read(paths.unwatched(domain.domid)):
         return  # its user wants none (-e)
     try:
+        # Where it does not stay, xl's monitor may not have ended yet.
+        stays = releases.parsed(xen.release()) >= releases.XL_MONITOR_STAYS
+        if stays and toolstacks.look().watcher(name_of(store, domain.domid)):
+            return
         if not toolstacks.is_watched(domain.uuid):
             start_monitor(domain.domid)
-            report.remark("nobody watched the guest any more (xl's monitor ends at a suspend); pyxl does from now on")
+            why = "" if stays else " (xl's monitor ends at a suspend)"
+            report.remark(f"nobody watched the guest any more{why}; pyxl does from now on")
     except OSError as error:
         report.remark(f"nobody watches the guest: no monitor could be started ({error})")
 

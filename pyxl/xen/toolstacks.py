@@ -51,6 +51,10 @@ class Toolstacks(NamedTuple):
         """Return an xl that may be building the guest called ``name``, None when none can be."""
         return next((xl for xl in self.xls if xl.command in BUILDING and xl.guest in ("", name)), None)
 
+    def watcher(self, name: str) -> Xl | None:
+        """Return the xl that watches the guest called ``name``, None where none does."""
+        return next((xl for xl in self.xls if name and xl.guest == name), None)
+
     def idle(self) -> bool:
         """Tell whether nobody saves or builds anything now."""
         return not (self.standing or self.helpers or any(not xl.guest for xl in self.xls))

@@ -25,6 +25,7 @@ from pyxl.ops import suspend
 from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.helper_run import SaveHelper
 from pyxl.ops.save import SaveOrder, save
+from pyxl.xen.toolstacks import Toolstacks, Xl
 from tests.fakes.host import CONFIG, UUID, running
 from tests.fakes.save_helper import LIBXC
 from tests.ops.conftest import World
@@ -77,6 +78,19 @@ def test_a_guest_that_goes_on_is_watched(
     monkeypatch.setattr("pyxl.ops.save.toolstacks.is_watched", lambda uuid: is_watched and uuid == UUID)
     world.save(after)
     assert world.watched == ([] if is_watched or after is After.DESTROY else [7])
+
+
+@pytest.mark.parametrize(("release", "is_ours_alone"), [("4.17.7", True), ("4.19.6", True), ("4.20.4", False)])
+def test_a_monitor_of_xl_s_that_survives_a_suspend_is_enough(
+    world: World, monkeypatch: pytest.MonkeyPatch, release: str, is_ours_alone: bool
+) -> None:
+    monkeypatch.setattr(world.xen, "release", lambda: release)
+    monkeypatch.setattr("pyxl.ops.save.proven", lambda *_: "")
+    found = Toolstacks([], [Xl(70, "create", "web1"), Xl(71, "create", "web2")], [])
+    monkeypatch.setattr("pyxl.ops.save.toolstacks.look", lambda: found)
+    world.save(After.RESUME)
+    assert world.watched == ([7] if is_ours_alone else [])
+    assert found.watcher("") is None
 
 
 def test_a_guest_that_is_to_have_no_monitor_gets_none(world: World) -> None:
