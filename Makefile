@@ -70,6 +70,7 @@ faults: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m tests.xen.faults soak
 	PYXL_SOAK=1 $(BIN)/python -m pytest -m soak
+	PYXL_TEST_SUITE=trixie $(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) *.egg-info build
