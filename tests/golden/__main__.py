@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyxl.lab.instance import Lab
+from pyxl.lab.recipe import DEFAULT_SUITE
 from pyxl.lab.steps import Steps
 from tests.fuzz.damage import trimmed
 from tests.xen.conftest import Dom0
@@ -33,10 +34,11 @@ xl migrate -s "" {{guest}} /root/receive || true
 
 
 class Sample(NamedTuple):
-    """How to make a file: the snapshot's guest to run first, if any, and the command in dom0."""
+    """How to make a file: the snapshot's guest to run first, if any, the command in dom0, and the Debian of that."""
 
     guest: str
     command: str
+    suite: str = DEFAULT_SUITE
 
 
 SAMPLES = {
@@ -46,19 +48,21 @@ SAMPLES = {
     "xl-hvm-2vcpus-disks": Sample("disk", f"xl save -c disk {FILE}"),
     "xl-hvm-nopv": Sample("plain", f"xl save -c plain {FILE}"),
     "xl-hvm-live": Sample("tick", LIVE.format(guest="tick")),
+    "xl-hvm-4.20": Sample("disk", f"xl save -c disk {FILE}", "trixie"),
     "xl-pv": Sample("", OTHER_TYPE.format(type="pv") + f"xl save -c pv {FILE}; xl destroy pv"),
     "xl-pvh": Sample("", OTHER_TYPE.format(type="pvh") + f"xl save -c pvh {FILE}; xl destroy pvh"),
 }  # fmt: skip
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(SAMPLES)
+    names = sys.argv[1:] or [name for name, sample in SAMPLES.items() if sample.suite == SUITE]
     lab = Lab(NAME, suite=SUITE, steps=Steps())
     with lab.session("the golden files"), tempfile.TemporaryDirectory() as place:
         lab.up()
         dom0 = Dom0(lab)
         for name in names:
-            guest, command = SAMPLES[name]
+            guest, command, suite = SAMPLES[name]
+            assert suite == SUITE, f"{name} is made with PYXL_TEST_SUITE={suite}"
             dom0.start_over()
             if guest:
                 dom0.wake(guest)

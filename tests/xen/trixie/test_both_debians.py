@@ -55,11 +55,10 @@ def lapics(file: Path) -> set[int]:
 
 def test_a_guest_goes_to_a_later_xen_and_is_refused_by_the_earlier_one(dom0: Dom0, stock: Dom0, tmp_path: Path) -> None:
     old, new = sorted((dom0, stock), key=lambda host: host.lab.suite.python)
-    for host in (old, new):
-        if host.domid("tick") is None:
-            host.run("xl create -q /etc/xen/lab/tick.cfg")
+    if old is stock:
+        old.run("xl create -q /etc/xen/lab/tick.cfg")
     before = old.wake("tick")
-    new.run("xl destroy tick")
+    new.run("xl destroy tick", check=False)
 
     old.pyxl(f"save --compress tick {FROM_4_17}")
     first = carry(old, new, FROM_4_17, tmp_path / "first")
