@@ -3,6 +3,7 @@
 One of the two hosts is the lab of the other tests; the other one is stock, as after an installation.
 """
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_a_guest_goes_to_a_later_xen_and_is_refused_by_the_earlier_one(dom0: Dom
 
     # 4.17 does not load it; what Xen and libxc say of that comes only when the guest's memory is there.
     new.run(f"zstd -q -1 --rm {FROM_XL}")
-    carry(new, old, f"{FROM_XL}.zst", tmp_path / "xl.zst")
+    last = carry(new, old, f"{FROM_XL}.zst", tmp_path / "last.zst")
     old.run(f"zstd -q -d {FROM_XL}.zst")
     domains = old.domains()
     refused = old.refused(f"restore {FROM_XL}")
@@ -93,17 +94,11 @@ def test_a_guest_goes_to_a_later_xen_and_is_refused_by_the_earlier_one(dom0: Dom
     assert old.domains() == domains
 
     # The table of releases says what each of them saves.
-    old.lab.get(FROM_XL, tmp_path / "last")
+    subprocess.run(["zstd", "-dq", last, "-o", tmp_path / "last"], check=True)
     for host, file in ((old, first), (new, tmp_path / "last")):
         release = releases.parsed(host.run(RELEASE).stdout)
         assert lapics(file) == {releases.entry_limit(LAPIC, LAYOUTS[LAPIC].size, release)}
 
-    # A guest that is created there, and a monitor that starts it again.
-    new.run("xl destroy tick")
+    new.pyxl("destroy tick")
     new.pyxl("create /etc/xen/lab/tick.cfg")
-    new.first_tick("tick")
-    domid = new.domid("tick")
-    assert domid is not None
-    new.send("tick", "reboot")
-    new.wait_for_domid("tick", domid)
     new.first_tick("tick")
