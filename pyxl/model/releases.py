@@ -41,8 +41,9 @@ KEYS_SINCE: dict[tuple[str, str], Series] = {
 }
 #: From here on xl leaves it to libxl to number a `channel`.
 UNNUMBERED_CHANNELS: Firsts = ((4, 18, 5), (4, 19, 2), (4, 20, 1))
-#: From here on xl refuses words of a `p9` that are no key=value, and takes nothing from the one before it.
-STRICT_P9: Series = (4, 19)
+#: Devices whose words xl splits at their first =, and refuses without a value, from there on; a `p9` then takes nothing
+#: from the one before it.
+STRICT_PAIRS: dict[str, Series] = {"channel": (4, 18), "p9": (4, 19)}
 
 
 def parsed(text: str) -> Release:

@@ -9,7 +9,7 @@ import re
 
 from pyxl.formats.xlcfg.spec import Spec, c_unsigned
 from pyxl.formats.xlcfg.values import INT32_MAX, UINT32_MAX, texts
-from pyxl.model.releases import KEYS_SINCE, OLDEST, STRICT_P9, UNNUMBERED_CHANNELS, reached
+from pyxl.model.releases import KEYS_SINCE, OLDEST, STRICT_PAIRS, UNNUMBERED_CHANNELS, reached
 
 TYPE_CHECKING = False  # not imported from typing, to start faster
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def add(
 def _device(option: str, spec: Spec, earlier: dict[str, Any], release: Release) -> dict[str, Any]:
     device: dict[str, Any] = {}
     keys = {key: how for key, how in DEVICES[option][1].items() if KEYS_SINCE.get((option, key), OLDEST) <= release}
-    is_strict = option == "p9" and release >= STRICT_P9
+    is_strict = option in STRICT_PAIRS and release >= STRICT_PAIRS[option]
     for key, value in _pairs(option, spec, is_strict):
         if key in keys:
             (*steps, last), kind = keys[key]
@@ -141,18 +141,18 @@ def _device(option: str, spec: Spec, earlier: dict[str, Any], release: Release) 
 def _pairs(option: str, spec: Spec, is_strict: bool) -> Iterator[tuple[str, str]]:
     for word in spec.words():
         key, equals, value = word.partition("=")
-        if option == "channel":
+        if is_strict:
+            if not value:
+                raise spec.error(f'"{word}" is no key=value')
+            key, value = key.strip(SPACE), value.strip(SPACE)
+        elif option == "channel":
             parts = [part for part in word.split("=") if part]
             if len(parts) < 2:
                 raise spec.error(f'"{word}" is no key=value')
-            key, value = (part.strip(" \t\n\v\f\r") for part in parts[:2])
+            key, value = (part.strip(SPACE) for part in parts[:2])
             if len(parts) > 2:
                 spec.say(f'of "{word}" only {key}={value} is read')
-        elif equals and is_strict:
-            key, value = key.strip(SPACE), value.strip(SPACE)
-            if not value:
-                raise spec.error(f'"{word}" is no key=value')
-        elif not equals and option in LENIENT and not is_strict:
+        elif not equals and option in LENIENT:
             spec.say(f'"{word}" and what follows is ignored: it is no key=value')
             return
         elif not equals:
@@ -171,7 +171,7 @@ def _value(spec: Spec, key: str, value: str, kind: Kind) -> object:
         return spec.unsigned(key, value, UINT32_MAX if kind == NUMBER else 0xFF)
     if kind == DECIMAL:
         if (found := c_unsigned(value, 10)) is None or found[0] > INT32_MAX:
-            raise spec.error(f'{key} is a number, not "{value}"')
+            raise spec.error(f'{key} wants a number from 0 to {INT32_MAX}, not "{value}"')
         return found[0]
     if kind == FLAG:
         return spec.boolean(key, value)

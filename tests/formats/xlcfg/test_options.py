@@ -51,6 +51,7 @@ LATER_OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("vif=['vlan=5']", {"/nics": [{"devid": 0, "vlan": "5"}]}),
     ("p9=['type=xen_9pfsd , max-space=010']", {"/p9s": [{"type": "xen_9pfsd", "max_space": 10, "path": "/var/log/xen/guests/h"}]}),
     ("channel=['connection=pty']", {"/channels": [{"connection.pty": {}}]}),
+    ("channel=['connection=socket, path = a=b']", {"/channels": [{"connection.socket": {"path": "a=b"}}]}),
     ("nr_spis=32", {f"{B}/arch_arm/nr_spis": 32}),
     ("altp2m_count=4\ntrap_unmapped_accesses=1\nxenstore_feature_mask=3",
      {f"{B}/altp2m_count": 4, f"{B}/trap_unmapped_accesses": "True", f"{B}/xenstore_feature_mask": 3}),
@@ -75,7 +76,7 @@ def test_an_option_of_a_later_xen_is_read_where_that_runs(text: str, expected: d
     ("llc_colors=['x']", 'llc_colors "x" is no color or range such as 0-3'),
     ("p9=['tag=t,path=/p,security_model']", '"security_model" is no key=value'),
     ("p9=['tag=,path=/p,security_model=none']", '"tag=" is no key=value'),
-    ("p9=['tag=t,max-files=x']", 'max-files is a number, not "x"'),
+    ("p9=['tag=t,max-files=x']", 'max-files wants a number from 0 to 2147483647, not "x"'),
 ])  # fmt: skip
 def test_an_option_of_a_later_xen_is_refused_for_what_that_refuses(text: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
