@@ -40,10 +40,10 @@ def xl(text: bytes | str, conf: str = "") -> dict[str, Any] | str:
     return document
 
 
-def attached(command: str, words: tuple[str, ...]) -> dict[str, Any]:
+def attached(verb: str, words: tuple[str, ...]) -> dict[str, Any]:
     """Return the JSON that `xl -N block-attach` or `network-attach` prints for the words of a device."""
-    argv = [str(installed() / "usr/lib/xen-4.17/bin/xl"), "-N", command, "7", *words]
-    done = subprocess.run(argv, capture_output=True, env=_environment(), timeout=TIMEOUT, check=True, text=True)
+    argv = command(f"{installed()}{XEN}/bin/xl", "-N", verb, "7", *words)
+    done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT, check=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout.partition(":")[2])
     return found
 
