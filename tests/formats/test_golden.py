@@ -23,7 +23,7 @@ each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.sp
 #: The type and the number of vcpus of the guest in each file.
 GUESTS = {
     "pyxl-hvm": ("hvm", 1), "pyxl-hvm-2vcpus-disks": ("hvm", 2), "xl-hvm": ("hvm", 1), "xl-hvm-2vcpus-disks": ("hvm", 2),
-    "xl-hvm-nopv": ("hvm", 1), "xl-hvm-live": ("hvm", 1), "xl-pv": ("pv", 2), "xl-pvh": ("pvh", 2),
+    "xl-hvm-4.20": ("hvm", 1), "xl-hvm-nopv": ("hvm", 1), "xl-hvm-live": ("hvm", 1), "xl-pv": ("pv", 2), "xl-pvh": ("pvh", 2),
 }  # fmt: skip
 
 

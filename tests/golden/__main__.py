@@ -48,7 +48,7 @@ SAMPLES = {
     "xl-hvm-2vcpus-disks": Sample("disk", f"xl save -c disk {FILE}"),
     "xl-hvm-nopv": Sample("plain", f"xl save -c plain {FILE}"),
     "xl-hvm-live": Sample("tick", LIVE.format(guest="tick")),
-    "xl-hvm-4.20": Sample("disk", f"xl save -c disk {FILE}", "trixie"),
+    "xl-hvm-4.20": Sample("tick", f"xl save -c tick {FILE}", "trixie"),
     "xl-pv": Sample("", OTHER_TYPE.format(type="pv") + f"xl save -c pv {FILE}; xl destroy pv"),
     "xl-pvh": Sample("", OTHER_TYPE.format(type="pvh") + f"xl save -c pvh {FILE}; xl destroy pvh"),
 }  # fmt: skip
