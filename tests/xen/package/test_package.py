@@ -14,7 +14,8 @@ from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.deb import built, later, version
-from tests.xen.conftest import NAME, Result, Tick, parse_tick
+from tests.xen.conftest import Result, Tick, parse_tick
+from tests.xen.link import NAME
 
 MONITOR = "pgrep -f '[/]usr/libexec/pyxl/pyxl-monitor [0-9]'"
 
