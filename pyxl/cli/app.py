@@ -21,6 +21,8 @@ COMMANDS = {
     "create": ("create", "Build a domain from an xl.cfg file and start it."),
     "save": ("save", "Save a domain's state to a checkpoint file."),
     "restore": ("restore", "Restore a domain from a checkpoint."),
+    "save-all": ("save_all", "Save all guests, as before this host goes down."),
+    "restore-all": ("restore_all", "Bring back the guests that save-all saved."),
     "checkpoint": ("checkpoint", "Add a checkpoint of a running domain to a repository."),
     "convert": ("convert", "Convert a checkpoint of Xen 4.2 to 4.5."),
     "checkpoints": ("checkpoints", "List, thin out and remove checkpoints of a repository."),

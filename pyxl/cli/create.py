@@ -23,7 +23,7 @@ def create_command(
     verbose: bool, paused: bool, foreground: bool, no_monitor: bool, dry_run: bool, strict: bool, quiet: bool,
     dm_control: str | None, file: Path | None, words: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Build a domain from FILE, an xl.cfg file, and start it.
+    """Build a domain from FILE, an xl.cfg file or libxl's JSON, and start it.
 
     KEY=VALUE words are added to the end of FILE, so that they win.
 

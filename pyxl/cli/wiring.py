@@ -111,13 +111,15 @@ def open_dm(domain: "DomainInfo", store: "StorePort") -> "DeviceModel | None":
 def guest_config(
     file: "Path | None", settings: tuple[str, ...] = (), strict: bool = False, nodes: list[int] | None = None
 ) -> "GuestConfig":
-    """Return the guest's config out of an xl.cfg file and settings from the command line.
+    """Return the guest's config out of an xl.cfg file, or libxl's JSON, and settings from the command line.
 
     ``strict`` makes warnings errors; ``nodes`` has the NUMA node of each of the host's CPUs.
 
     :raise UsageError: the file cannot be read, or its text is wrong.
     """
     chunks = [] if file is None else [(str(file), config_text(file))]
+    if chunks and not settings and chunks[0][1].lstrip().startswith("{"):  # as `config show --json` writes it
+        return GuestConfig(chunks[0][1], chunks[0][0])
     if settings:
         chunks.append(("command line", "\n".join(settings)))
     return parse_config(chunks, strict, nodes)
