@@ -19,6 +19,7 @@ BUDGET = {
     "tests/xen/host": 8.0,
     "tests/xen/package": 2.0,
     "tests/xen/repository": 3.0,
+    "tests/xen/sleep": 4.0,
     "tests/xen/trixie": 4.0,
 }
 REST, REST_MINUTES = "without a lab", 2.5
