@@ -9,18 +9,18 @@ import pytest
 #: Minutes on two idle cores, as tests/README.md has them: who adds to one takes as much away from another.  The lab's
 #: row is the wait for it, from an empty cache; the pages, the package and the rooms without a lab run meanwhile.
 BUDGET = {
-    "tests/deb": 1.0,
-    "tests/pages": 1.0,
-    "tests/xen": 2.5,
-    "tests/xen/dm": 5.5,
-    "tests/xen/faults": 5.5,
+    "tests/deb": 0.5,
+    "tests/pages": 0.5,
+    "tests/xen": 1.5,
+    "tests/xen/dm": 3.5,
+    "tests/xen/faults": 4.0,
     "tests/xen/files": 1.5,
-    "tests/xen/guests": 11.5,
-    "tests/xen/host": 8.0,
-    "tests/xen/package": 2.0,
-    "tests/xen/repository": 3.0,
+    "tests/xen/guests": 9.5,
+    "tests/xen/host": 7.0,
+    "tests/xen/package": 3.0,
+    "tests/xen/repository": 2.0,
     "tests/xen/sleep": 4.0,
-    "tests/xen/trixie": 4.0,
+    "tests/xen/trixie": 3.0,
 }
 REST, REST_MINUTES = "without a lab", 2.5
 

@@ -9,7 +9,7 @@ from pyxl.cli import options, progress, save_options, wiring
 from pyxl.cli.saved import away, document
 from pyxl.cli.target import STDOUT, target_of
 from pyxl.cli.words import compressed, size
-from pyxl.model.compression import AUTO, compression
+from pyxl.model.compression import compression
 from pyxl.model.engine import ENGINES
 from pyxl.model.live import DOWNTIME_MS, ROUNDS, Live
 from pyxl.model.phases import After
@@ -18,14 +18,7 @@ from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import SaveOrder, save
 
 
-class _BareCompress(click.Command):
-    """A command whose `--compress` may stand without a value; click would take the next word, the domain, for one."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f"{arg}={AUTO}" if arg == "--compress" else arg for arg in args])
-
-
-@click.command("save", cls=_BareCompress, short_help="Save a domain's state to a checkpoint file.")
+@click.command("save", cls=save_options.BareCompress, short_help="Save a domain's state to a checkpoint file.")
 @click.option("-c", "keep", is_flag=True, help="Leave the domain running after the save.")
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")

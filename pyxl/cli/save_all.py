@@ -6,20 +6,13 @@ import click
 
 from pyxl.cli import all_text, options, save_options, wiring
 from pyxl.cli.words import printable, tell
-from pyxl.model.compression import AUTO, compression
+from pyxl.model.compression import compression
 from pyxl.ops import pyxl_conf
 from pyxl.ops.guests_directory import GuestsDirectory
 from pyxl.ops.save_all import SaveAll, at_once, names, save_all
 
 
-class _BareCompress(click.Command):
-    """A command whose `--compress` may stand without a value; click would take the next word, DIR, for one."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f"{arg}={AUTO}" if arg == "--compress" else arg for arg in args])
-
-
-@click.command("save-all", cls=_BareCompress, short_help="Save all guests, as before this host goes down.")
+@click.command("save-all", cls=save_options.BareCompress, short_help="Save all guests, as before this host goes down.")
 @click.option("--order", metavar="NAME,…", help="Guests that come back first, and are saved last.")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Save so many at once; one a CPU, up to 4.")
 @click.option("--shutdown-instead", is_flag=True, help="Shut down guests that cannot be saved.")

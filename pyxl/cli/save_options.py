@@ -2,6 +2,7 @@
 
 import click
 
+from pyxl.model.compression import AUTO
 from pyxl.model.live import DOWNTIME_MS, ROUNDS
 from pyxl.ops import pyxl_conf
 
@@ -18,3 +19,10 @@ max_rounds = click.option(
 threads = click.option(
     "--threads", type=click.IntRange(1, pyxl_conf.MOST_THREADS), help="To compress in; one a CPU, up to 4.",
 )  # fmt: skip
+
+
+class BareCompress(click.Command):
+    """A command whose `--compress` may stand without a value; click would take the next word, an argument, for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"{arg}={AUTO}" if arg == "--compress" else arg for arg in args])

@@ -119,6 +119,8 @@ def guest_config(
     """
     chunks = [] if file is None else [(str(file), config_text(file))]
     if chunks and not settings and chunks[0][1].lstrip().startswith("{"):  # as `config show --json` writes it
+        from pyxl.formats.guest_config import GuestConfig
+
         return GuestConfig(chunks[0][1], chunks[0][0])
     if settings:
         chunks.append(("command line", "\n".join(settings)))

@@ -92,7 +92,7 @@ def choices(monkeypatch: pytest.MonkeyPatch, line: str) -> list[CompletionItem]:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("sav", ["save"]),
+        ("conv", ["convert"]),
         ("checkpoints ", ["list", "prune", "remove"]),
         ("checkpoints kep", ["kept/"]),
         ("save ", ["web1", "web2"]),
@@ -221,7 +221,7 @@ def test_in_fish(place: Path) -> None:
         assert done.stderr == ""
         return [each.split("\t")[0] for each in done.stdout.splitlines()]
 
-    assert offered("pyxl sav") == ["save"]
+    assert offered("pyxl conv") == ["convert"]
     assert "web1\tdomain 3" not in offered("pyxl destroy we") and offered("pyxl destroy we") == ["web1", "web2"]
     assert offered("pyxl save --engine=l") == ["--engine=libxc"]
     assert offered("pyxl verify web1.ch") == ["web1.checkpoint"]

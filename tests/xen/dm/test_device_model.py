@@ -244,6 +244,7 @@ def unharmed(dom0: Dom0, before: Tick) -> None:
     assert dom0.run(f"ls {PLACE}").stdout == ""
 
 
+@pytest.mark.soak
 def test_a_device_model_that_fails_the_protocol(dom0: Dom0) -> None:
     before = begin(dom0, "xenstore")
     for mode, said in FAILURES:

@@ -61,6 +61,7 @@ for i in $(seq 1200); do [ "$(tail -1 /root/said)" = 0 ] && exit 0; sleep 0.1; d
 """
 
 
+@pytest.mark.soak
 def test_what_the_device_model_writes_into_the_guest_is_in_the_file(dom0: Dom0) -> None:
     """qemu reads from a disk into pages that are in the file already; it is driven over xenstore, and then over QMP."""
     dom0.run(f"mkdir -p {DISK}.d; base64 -w 63 /dev/urandom | head -c {SIZE} > {DISK}.d/text")
@@ -116,7 +117,6 @@ exit 1
 RECEIVED = 120_000
 
 
-@pytest.mark.soak
 def test_what_the_network_card_receives_is_in_the_file(dom0: Dom0) -> None:
     dom0.put("/root/net.sed", b's/"plain"/"net"/; s/xen_nopv/& init_on_alloc=0/')
     dom0.run(f"(sed -f /root/net.sed /etc/xen/lab/plain.cfg; echo '{CARD}') > /root/net.cfg")

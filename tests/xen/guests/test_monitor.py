@@ -33,7 +33,7 @@ def xl_stays(dom0: Dom0) -> bool:
     return releases.parsed(dom0.lab.suite.xen) >= releases.XL_MONITOR_STAYS
 
 
-@pytest.mark.parametrize("after", ["restore", "save -c"])
+@pytest.mark.parametrize("after", ["restore", pytest.param("save -c", marks=pytest.mark.soak)])
 def test_reboot_gives_a_new_domain(dom0: Dom0, after: str) -> None:
     domid = under_our_monitor(dom0, after)
     uuid = dom0.uuid("tick")
@@ -73,6 +73,7 @@ def test_panic_obeys_on_crash(dom0: Dom0) -> None:
     assert dom0.run(f"ls /var/lib/xen | grep -E 'userdata-.\\.({domid}|{new})\\.'", check=False).stdout == ""
 
 
+@pytest.mark.soak
 def test_a_soft_reset_is_done_in_place(dom0: Dom0) -> None:
     """Xen is told what a guest says that boots another kernel by kexec."""
     domid = under_our_monitor(dom0, "restore")

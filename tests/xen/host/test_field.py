@@ -100,6 +100,7 @@ def test_a_pvh_guest_is_restored_without_its_kernel(host: Dom0) -> None:
     host.pyxl(f"save slim {FILE}-slim")
 
 
+@pytest.mark.soak
 def test_a_clone_through_a_pipe(host: Dom0) -> None:
     """How drakvuf makes a guest's copy."""
     before = host.wake("plain")
@@ -205,6 +206,7 @@ def test_dom0_makes_room_where_xl_conf_has_it(host: Dom0) -> None:
     host.run(f"for i in $(seq 50); do [ $({dom0}) = {before.strip()} ] && exit 0; sleep 0.1; done; exit 1")
 
 
+@pytest.mark.soak
 def test_logs_that_cannot_be_kept_keep_nobody_from_a_guest(host: Dom0) -> None:
     """The log's directory is a full disk; stderr is closed, or full."""
     host.wake("plain")

@@ -84,6 +84,8 @@ ELSEWHERE = {
     "pyxl vncviewer ": "dom0 has no display",
     "pyxl reboot ": "a boot takes 20 s: test_everyday.py has one",
     "pyxl shutdown ": "the same",
+    "pyxl save-all ": "it is for all guests of a host: test_sleep.py has it",
+    "pyxl restore-all ": "the same",
 }
 
 

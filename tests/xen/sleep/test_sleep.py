@@ -7,8 +7,8 @@ import pytest
 from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.xen.conftest import NAME, Result, Tick, parse_tick
-from tests.xen.link import ROOT
+from tests.xen.conftest import Result, Tick, parse_tick
+from tests.xen.link import NAME, ROOT
 
 GUESTS = ("web1", "web2", "web3")
 PLACE = "/var/lib/xen/guests"
