@@ -1,7 +1,9 @@
 """What a run took, room by room, beside what it may take."""
 
 import os
+import signal
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,15 @@ BUDGET = {
     "tests/xen/trixie": 3.0,
 }
 REST, REST_MINUTES = "without a lab", 2.5
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were() -> Iterator[None]:
+    """Keep a command that a test runs in this process from taking Ctrl-C away from the run."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
