@@ -91,7 +91,7 @@ def live(host: Stock, folder: Path) -> None:
     assert host.run("pyxl --version").stdout == f"pyxl {pyxl.__version__}.1\n"
     assert (host.run("xl domid tick").stdout, host.run(MONITOR).stdout) == (domid, monitor)
     after = host.tick()
-    assert (after.counter, after.hash) == (before.counter + 1, before.hash)
+    assert after.counter > before.counter and after.hash == before.hash
 
     # The old monitor builds the guest again, with what the new version has brought.
     host.run("guestctl send tick reboot")
@@ -112,7 +112,7 @@ def live(host: Stock, folder: Path) -> None:
     removed = host.run("dpkg -r pyxl")
     assert 'nobody acts when they reboot, power off or crash: "tick"' in removed.stderr
     assert host.run("systemctl is-active pyxl-checkpoint@tick.timer", check=False).stdout == "inactive\n"
-    assert host.tick().counter == alive.counter + 1
+    assert host.tick().counter > alive.counter
     assert host.run(f"{MONITOR} | wc -l; ls /etc/xen/pyxl.conf").stdout == "1\n/etc/xen/pyxl.conf\n"
     host.run("guestctl send tick poweroff")
     host.wait("grep -q 'pyxl-monitor is gone: nobody acts for domain' /var/log/xen/pyxl-tick.log")

@@ -14,7 +14,7 @@ GUESTS = ("web1", "web2", "web3")
 PLACE = "/var/lib/xen/guests"
 UNITS = "/etc/systemd/system"
 #: Ends the first save-helper that comes: its save fails in the middle.  Systemd lets it live through a shutdown.
-STRIKE = "systemd-run -p DefaultDependencies=no sh -c 'until pkill -o -9 -f pyxl-save-helper; do sleep 0.05; done'"
+STRIKE = "systemd-run -p DefaultDependencies=no sh -c 'until pkill -o -9 -f pyxl-save-helpe[r]; do sleep 0.05; done'"
 DOWN_SECONDS = 180
 
 
