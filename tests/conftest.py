@@ -17,11 +17,11 @@ BUDGET = {
     "tests/xen/dm": 3.5,
     "tests/xen/faults": 4.0,
     "tests/xen/files": 1.5,
-    "tests/xen/guests": 9.5,
-    "tests/xen/host": 7.0,
-    "tests/xen/package": 3.0,
+    "tests/xen/guests": 8.5,
+    "tests/xen/host": 6.5,
+    "tests/xen/package": 2.5,
     "tests/xen/repository": 2.0,
-    "tests/xen/sleep": 4.0,
+    "tests/xen/sleep": 3.5,
     "tests/xen/trixie": 3.0,
 }
 REST, REST_MINUTES = "without a lab", 2.5
