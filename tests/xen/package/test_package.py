@@ -50,20 +50,21 @@ def stock() -> Iterator[Stock]:
         lab.down()
 
 
-def test_its_life(stock: Stock, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [("purged",), pytest.param(("removed", "purged"), marks=pytest.mark.soak)], ids="-".join)
+def test_its_life(stock: Stock, tmp_path: Path, steps: tuple[str, ...]) -> None:
     try:
-        live(stock, tmp_path / "first")
+        live(stock, tmp_path / "first", steps)
     except (AssertionError, LabLost) as failed:
         failed.add_note(stock.run("xl list; tail -30 /var/log/xen/pyxl-tick.log; cat /srv/*.log", check=False).stdout)
         # A guest that the emulator disturbed says nothing about pyxl; see pyxl/lab/README.md.
         if isinstance(failed, AssertionError) and "triple fault" not in stock.run("xl dmesg", check=False).stdout:
             raise
         stock.lab.boot()
-        live(stock, tmp_path / "second")
+        live(stock, tmp_path / "second", steps)
 
 
-def live(host: Stock, folder: Path) -> None:
-    """Have a guest live from its creation by one version to the purge of another."""
+def live(host: Stock, folder: Path, steps: tuple[str, ...]) -> None:
+    """Have a guest live from its creation by one version to the purge of another; a removal before it takes a minute."""
     folder.mkdir()
     old = built()
     new = later(old, folder)
@@ -108,7 +109,20 @@ def live(host: Stock, folder: Path) -> None:
     alive = host.tick()
     assert alive.hash == before.hash
 
-    # Removed: it says whom nobody looks after any more; they live on, and so do their monitors.
+    if "removed" in steps:
+        remove_and_install(host, new, alive)
+    else:
+        host.run("xl destroy tick")
+
+    # Purged: its own files go, and nothing of the guests'.
+    host.run("dpkg -P pyxl")
+    left = host.run("find / -xdev -iname '*pyxl*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/var/lib/pyxl-lab*'")
+    assert left.stdout == ""
+    assert host.run("ls /srv/of-old /srv/of-new").stdout.split() == ["/srv/of-new", "/srv/of-old"]
+
+
+def remove_and_install(host: Stock, new: Path, alive: Tick) -> None:
+    """Remove the package: it says whom nobody looks after any more; they live on, and so do their monitors."""
     removed = host.run("dpkg -r pyxl")
     assert 'nobody acts when they reboot, power off or crash: "tick"' in removed.stderr
     assert host.run("systemctl is-active pyxl-checkpoint@tick.timer", check=False).stdout == "inactive\n"
@@ -121,9 +135,3 @@ def live(host: Stock, folder: Path) -> None:
     # Installed again, its monitor acts within a minute.
     host.run(f"dpkg -i /srv/{new.name}")
     host.wait("! xl domid tick 2> /dev/null", 90)
-
-    # Purged: its own files go, and nothing of the guests'.
-    host.run("dpkg -P pyxl")
-    left = host.run("find / -xdev -iname '*pyxl*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/var/lib/pyxl-lab*'")
-    assert left.stdout == ""
-    assert host.run("ls /srv/of-old /srv/of-new").stdout.split() == ["/srv/of-old", "/srv/of-new"]
