@@ -23,6 +23,8 @@ PLACE = "/var/tmp/checkpoints"
 #: A guest boots in less than a minute, in a machine emulated within an emulated machine.
 BOOT_SECONDS = 300
 GUESTS = ("big", "disk", "plain", "tick")
+#: Has a guest power off when it is asked to: its kernel starts /sbin/poweroff, which the lab's guests do not have.
+POWEROFF = "mkdir -p /sbin; printf '#!/bin/sh\\n/bin/poweroff -f\\n' > /sbin/poweroff; chmod 755 /sbin/poweroff; ls /sbin/poweroff"
 LEFT_BEHIND = (
     "cd /var/lib/xen; ls . pyxl 2>/dev/null | grep -v -e : -e ^dump -e ^pyxl -e ^userdata-d -e ^xenpaging -e ^xenstore || true"
 )

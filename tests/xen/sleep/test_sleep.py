@@ -1,5 +1,6 @@
 """Guests of a stock host that systemd saves at its shutdown and brings back at its boot, whatever happens between."""
 
+import shlex
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.xen.conftest import Result, Tick, parse_tick
+from tests.xen.conftest import POWEROFF, Result, Tick, parse_tick
 from tests.xen.link import NAME, ROOT
 
 GUESTS = ("web1", "web2", "web3")
@@ -137,7 +138,8 @@ def start_guests(host: Host) -> None:
             f"echo 'uuid = \"{uuid}\"' >> /etc/xen/{name}.cfg"
         )
     # One boots; the others are restored from it, which takes less than their boots.
-    host.run("pyxl create /etc/xen/web1.cfg; guestctl tick web1 --timeout 200; pyxl save web1 /srv/checkpoint")
+    host.run("pyxl create /etc/xen/web1.cfg; guestctl tick web1 --timeout 200")
+    host.run(f"guestctl ask web1 '^sh /sbin/poweroff' {shlex.quote(f'sh {POWEROFF}')}; pyxl save web1 /srv/checkpoint")
     # One of them is a login session's, which systemd ends in its own time.
     for name, front in zip(GUESTS, ("", "systemd-run --quiet --scope --unit=session-99", ""), strict=True):
         host.run(f"{front} pyxl restore --progress none /etc/xen/{name}.cfg /srv/checkpoint")
