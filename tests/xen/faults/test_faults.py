@@ -27,8 +27,13 @@ def test_a_fault_loses_neither_guest_nor_file(faults: Faults, fault: Fault) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "count"), [("", "flip", 8), ("", "cut", 3), ("--compress", "flip", 4)]
-)
+    ("options", "kind", "count"),
+    [
+        ("", "flip", 8), ("", "cut", 3), ("--compress", "flip", 4),
+        pytest.param("--compress", "flip", 8, marks=pytest.mark.soak),
+        pytest.param("--compress", "cut", 3, marks=pytest.mark.soak),
+    ],
+)  # fmt: skip
 def test_a_damaged_file_runs_no_guest(faults: Faults, options: str, kind: str, count: int) -> None:
     flips.prepare(faults, options)
     assert [attempt for attempt in flips.attempts(faults, "pyxl", kind, count, SEED) if attempt.bad] == []

@@ -14,24 +14,15 @@ from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.deb import built, later, version
-from tests.xen.conftest import Result, Tick, parse_tick
+from tests.xen.conftest import Tick, parse_tick
 from tests.xen.link import NAME
+from tests.xen.stock import StockHost
 
 MONITOR = "pgrep -f '[/]usr/libexec/pyxl/pyxl-monitor [0-9]'"
 
 
-class Stock:
+class Stock(StockHost):
     """dom0 of a host that has never had pyxl."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-
-    def run(self, command: str, *, check: bool = True) -> Result:
-        done = self.lab.exec(command, timeout=300)
-        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
-        if check:
-            assert result.status == 0, f"{command}: status {result.status}\n{result.stdout}\n{result.stderr}"
-        return result
 
     def tick(self) -> Tick:
         return parse_tick(self.run("guestctl tick tick --timeout 150").stdout)

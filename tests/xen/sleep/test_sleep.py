@@ -8,8 +8,9 @@ import pytest
 from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
-from tests.xen.conftest import POWEROFF, Result, Tick, parse_tick
+from tests.xen.conftest import POWEROFF, Tick, parse_tick
 from tests.xen.link import NAME, ROOT
+from tests.xen.stock import StockHost
 
 GUESTS = ("web1", "web2", "web3")
 PLACE = "/var/lib/xen/guests"
@@ -19,18 +20,8 @@ STRIKE = "systemd-run -p DefaultDependencies=no sh -c 'until pkill -o -9 -f pyxl
 DOWN_SECONDS = 180
 
 
-class Host:
+class Host(StockHost):
     """dom0 of a host that goes down and comes up."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-
-    def run(self, command: str, *, check: bool = True) -> Result:
-        done = self.lab.exec(command, timeout=300)
-        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
-        if check:
-            assert result.status == 0, f"{command}: status {result.status}\n{result.stdout}\n{result.stderr}"
-        return result
 
     def reboot(self) -> str:
         """Shut down and boot; return what the unit has said of this boot."""

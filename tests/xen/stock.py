@@ -1,0 +1,18 @@
+"""dom0 of a stock host: Debian with systemd, spoken to by ssh, as it goes down and comes up."""
+
+from pyxl.lab.instance import Lab
+from tests.xen.conftest import Result
+
+
+class StockHost:
+    """The dom0 of a lab that was booted as a stock host."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def run(self, command: str, *, check: bool = True) -> Result:
+        done = self.lab.exec(command, timeout=300)
+        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        if check:
+            assert result.status == 0, f"{command}: status {result.status}\n{result.stdout}\n{result.stderr}"
+        return result
