@@ -165,6 +165,11 @@ class GuestConfig:
             return None
         return round(kb / 1024), round(wanted / 1024), round(self.target_kb / 1024)
 
+    @property
+    def placement(self) -> tuple[str, list[list[int]]]:
+        """The cpupool that the guest runs in (empty: the host's own), and the CPUs that each vcpu is pinned to."""
+        return str(self._created.get("pool_name") or ""), list(self._build.get("vcpu_hard_affinity") or [])
+
     def place(self, pool: str, pins: list[list[int]]) -> None:
         """Have the guest run in the cpupool ``pool`` (empty: the host's own), each vcpu on its CPUs in ``pins``."""
         for part, key, value in ((self._created, "pool_name", pool), (self._build, "vcpu_hard_affinity", pins)):

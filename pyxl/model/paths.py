@@ -14,6 +14,7 @@ XENSTORED = "/var/run/xenstored/socket"
 XL_LOCK = "/var/lock/xl"
 
 LOCAL_DOMAIN = "/local/domain"
+POOLS = "/local/pool"
 #: Relative to the domain that asks: its own domid.
 OWN_DOMID = "domid"
 #: What pyxl-qemu-dm announces in ``device_model_control``.
@@ -146,7 +147,7 @@ def unwatched(domid: int) -> str:
 
 def pool_name(pool: int) -> str:
     """Return where the name of a cpupool is."""
-    return f"/local/pool/{pool}/name"
+    return f"{POOLS}/{pool}/name"
 
 
 def console_log(domain_name: str) -> str:

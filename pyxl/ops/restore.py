@@ -20,6 +20,7 @@ from pyxl.ops import programs
 from pyxl.ops.checkpoint import Checkpoint
 from pyxl.ops.create import Building, start
 from pyxl.ops.force import unless_forced
+from pyxl.ops.placement import fit_placement
 from pyxl.ops.preflight import can_be_built, can_replace, fits_this_host
 from pyxl.ops.preflight_release import loads_here
 from pyxl.ops.room import room_for
@@ -93,6 +94,8 @@ def restore(
         hypervisor = partial(loads_here, xen.release(), checkpoint.source)
         for passed_over in unless_forced(processor, force) + unless_forced(hypervisor, force):
             report.remark(passed_over)
+        for remark in fit_placement(xen, store, config):
+            report.remark(remark)
         _fit_memory(config, checkpoint.source, report)
         with room_for(xen, undo, config, report):
             undo.enter(Phase.BUILD, target=str(checkpoint.path))

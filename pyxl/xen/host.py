@@ -97,6 +97,9 @@ class XenHost:
     def pins(self, domid: int, vcpus: int) -> list[list[int]]:
         return self._control.pins(domid, vcpus)
 
+    def pool_cpus(self, pool: int) -> list[int]:
+        return self._control.pool_cpus(pool)
+
     def cpu_nodes(self) -> list[int]:
         """Return the NUMA node of each CPU of this host."""
         return self._control.cpu_nodes()

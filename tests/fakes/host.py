@@ -42,6 +42,7 @@ class FakeXen:
         self.create_fails = 0
         self.on_demand_kb = 0
         self.pinned: list[list[int]] = []
+        self.pools = {0: [0, 1]}
         self.cpu_policy = (b"", b"")
 
     def _note(self, call: str, *arguments: object) -> None:
@@ -107,6 +108,9 @@ class FakeXen:
 
     def pins(self, domid: int, vcpus: int) -> list[list[int]]:
         return self.pinned
+
+    def pool_cpus(self, pool: int) -> list[int]:
+        return self.pools.get(pool, [])
 
     def max_cpu_policy(self, hvm: bool) -> tuple[bytes, bytes]:
         return self.cpu_policy

@@ -173,9 +173,12 @@ def test_where_a_guest_was_moved_to_while_it_ran(host: Dom0) -> None:
         host.pyxl(f"save plain {FILE}")
         host.pyxl(f"restore {FILE}")
         assert host.run(placed).stdout.split() == ["1", "other"]
-        host.run("xl cpupool-migrate plain Pool-0; xl vcpu-pin plain 0 all")
+        host.pyxl(f"save plain {FILE}")
     finally:
         host.run("xl cpupool-destroy other; xl cpupool-cpu-add Pool-0 1")
+    said = host.pyxl(f"restore {FILE}").stderr
+    assert 'pyxl: cpupool "other" is not on this host: the guest runs in the host\'s own' in said
+    assert host.run(placed).stdout.split() == ["1", "Pool-0"]
     host.tick("plain")
 
 
