@@ -1,6 +1,7 @@
 """This tree's Debian package, built once in a test run."""
 
 import os
+import platform
 import shutil
 import subprocess
 from functools import cache
@@ -23,9 +24,10 @@ def have(program: str) -> str:
 
 
 @cache
-def built() -> Path:
-    """Return the package for this machine's Debian, as `make deb` builds it."""
-    done = subprocess.run([ROOT / "debian/build-package"], capture_output=True, text=True)
+def built(suite: str = "") -> Path:
+    """Return the package for a Debian release, as `make deb` builds it; without its name, for this machine's."""
+    named = [suite] if suite and suite != platform.freedesktop_os_release().get("VERSION_CODENAME") else []
+    done = subprocess.run([ROOT / "debian/build-package", *named], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return ROOT / done.stdout.splitlines()[-1].partition(":")[0]
 

@@ -1,7 +1,12 @@
 """dom0 of a stock host: Debian with systemd, spoken to by ssh, as it goes down and comes up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyxl.lab.instance import Lab
+from pyxl.lab.steps import Steps
 from tests.xen.conftest import Result
+from tests.xen.link import NAME, SUITE
 
 
 class StockHost:
@@ -16,3 +21,13 @@ class StockHost:
         if check:
             assert result.status == 0, f"{command}: status {result.status}\n{result.stdout}\n{result.stderr}"
         return result
+
+
+@contextmanager
+def stock_lab() -> Iterator[Lab]:
+    """A lab beside that of the other tests, of the same Debian, booted as a stock host."""
+    lab = Lab(f"{NAME}-stock", suite=SUITE, steps=Steps())
+    with lab.session("the tests"):
+        lab.boot()
+        yield lab
+        lab.down()

@@ -11,12 +11,10 @@ import pytest
 
 import pyxl
 from pyxl.errors import LabLost
-from pyxl.lab.instance import Lab
-from pyxl.lab.steps import Steps
 from tests.deb import built, later, version
 from tests.xen.conftest import Tick, parse_tick
-from tests.xen.link import NAME
-from tests.xen.stock import StockHost
+from tests.xen.link import SUITE
+from tests.xen.stock import StockHost, stock_lab
 
 MONITOR = "pgrep -f '[/]usr/libexec/pyxl/pyxl-monitor [0-9]'"
 
@@ -34,11 +32,8 @@ class Stock(StockHost):
 
 @pytest.fixture
 def stock() -> Iterator[Stock]:
-    lab = Lab(f"{NAME}-stock", steps=Steps())
-    with lab.session("the tests"):
-        lab.boot()
+    with stock_lab() as lab:
         yield Stock(lab)
-        lab.down()
 
 
 @pytest.mark.parametrize("steps", [("purged",), pytest.param(("removed", "purged"), marks=pytest.mark.soak)], ids="-".join)
@@ -57,7 +52,7 @@ def test_its_life(stock: Stock, tmp_path: Path, steps: tuple[str, ...]) -> None:
 def live(host: Stock, folder: Path, steps: tuple[str, ...]) -> None:
     """Have a guest live from its creation by one version to the purge of another; a removal before it takes a minute."""
     folder.mkdir()
-    old = built()
+    old = built(SUITE)
     new = later(old, folder)
     for package in (old, new):
         host.lab.put(package, f"/srv/{package.name}")

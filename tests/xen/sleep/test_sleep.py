@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pyxl.errors import LabLost
-from pyxl.lab.instance import Lab
-from pyxl.lab.steps import Steps
 from tests.xen.conftest import POWEROFF, Tick, parse_tick
-from tests.xen.link import NAME, ROOT
-from tests.xen.stock import StockHost
+from tests.xen.link import ROOT
+from tests.xen.stock import StockHost, stock_lab
 
 GUESTS = ("web1", "web2", "web3")
 PLACE = "/var/lib/xen/guests"
@@ -89,11 +87,8 @@ ALL: tuple[Way, ...] = (all_are_saved, one_save_fails, power_is_lost)
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    lab = Lab(f"{NAME}-stock", steps=Steps())
-    with lab.session("the tests"):
-        lab.boot()
+    with stock_lab() as lab:
         yield Host(lab)
-        lab.down()
 
 
 @pytest.mark.parametrize("ways", [SOME, pytest.param(ALL, marks=pytest.mark.soak)], ids=["some", "all"])
