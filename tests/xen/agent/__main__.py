@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 
 from tests.xen.agent.consoles import Consoles, Nothing
 from tests.xen.agent.host import Store, Xen
+
+#: For which a domain that was destroyed may still be there.
+DYING_SECONDS = 10
 
 Answer = dict[str, Any]
 
@@ -75,7 +79,10 @@ class Agent:
         return {"uuid": domain.uuid if domain else ""}
 
     def domains(self) -> Answer:
-        """Return the names of all domains but dom0, sorted."""
+        """Return the names of all domains but dom0, sorted; one that dies may take until its memory is free."""
+        end = time.monotonic() + DYING_SECONDS
+        while any(domain.dying for domain in self.xen.domains()) and time.monotonic() < end:
+            time.sleep(0.1)
         return {"names": sorted(self.store.read(f"/local/domain/{domid}/name") for domid in self.xen.domids() - {0})}
 
     def unpause(self, name: str) -> Answer:
