@@ -73,6 +73,7 @@ def disc_of(dom0: Dom0) -> str:
     return str(seen["target"])
 
 
+@pytest.mark.soak
 def test_discs_and_a_config_for_the_next_reboot(dom0: Dom0) -> None:
     dom0.run(f"xl destroy tick; truncate -s 1M {DISC} {FIRST}; cp /etc/xen/lab/tick.cfg /root/cd.cfg")
     dom0.run("(cat /root/cd.cfg; echo 'disk = [\",empty,hdc,r,cdrom\"]') > /root/empty.cfg")

@@ -94,6 +94,7 @@ def test_guest_with_two_vcpus_two_disks_and_vnc(dom0: Dom0) -> None:
     assert 5900 <= int(vnc) < 6000
 
 
+@pytest.mark.soak
 def test_save_c_three_times_then_the_last_file_restores(dom0: Dom0) -> None:
     before = dom0.wake("tick")
     domid = dom0.domid("tick")

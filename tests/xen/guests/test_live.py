@@ -117,6 +117,7 @@ exit 1
 RECEIVED = 120_000
 
 
+@pytest.mark.soak
 def test_what_the_network_card_receives_is_in_the_file(dom0: Dom0) -> None:
     dom0.put("/root/net.sed", b's/"plain"/"net"/; s/xen_nopv/& init_on_alloc=0/')
     dom0.run(f"(sed -f /root/net.sed /etc/xen/lab/plain.cfg; echo '{CARD}') > /root/net.cfg")
