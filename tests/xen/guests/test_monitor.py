@@ -19,7 +19,7 @@ def under_our_monitor(dom0: Dom0, after: str) -> int:
         said = dom0.pyxl(f"save -c tick {FILE}").stderr
         if xl_stays(dom0):
             assert "nobody watched" not in said
-            dom0.run("pkill -f '^xl restore '")
+            dom0.run("pkill -f '^/.*/xl restore '")
             said = dom0.pyxl(f"save -c tick {FILE}").stderr
         assert "pyxl does from now on" in said
         dom0.tick("tick")
