@@ -158,7 +158,6 @@ FAULTS: tuple[Fault, ...] = (
 #: Some of each kind, for `make test`.
 SLICE = (
     "save | MEMORY | Ctrl-C",
-    "save | SUSPEND | Ctrl-C twice",
     "save -c | SUSPEND | SIGKILL",
     "save --live -c | PRECOPY | SIGKILL, no monitor",
     "save | COMMIT | SIGKILL, no monitor",
@@ -169,7 +168,6 @@ SLICE = (
     "create | BUILD | Ctrl-C",
     "save | 50 % | helper killed",
     "save | SUSPEND | qemu stopped for 5 s",
-    "save | 90 % | disk full",
     "save | 50 % | disk fails",
     "save | OPEN_FILE | guest crashes instead of suspending",
     "restore | 50 % | file overwritten",

@@ -54,6 +54,7 @@ def test_power_off_destroys(dom0: Dom0) -> None:
     dom0.wait_for_log("tick", "poweroff, on_poweroff=destroy")
 
 
+@pytest.mark.soak
 def test_panic_obeys_on_crash(dom0: Dom0) -> None:
     """With rename-restart the guest keeps its uuid, and its corpse gets another, as under xl."""
     dom0.run("xl destroy tick; (cat /etc/xen/lab/tick.cfg; echo 'on_crash = \"rename-restart\"') > /root/tick.cfg")
