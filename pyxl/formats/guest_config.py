@@ -167,8 +167,15 @@ class GuestConfig:
 
     @property
     def placement(self) -> tuple[str, list[list[int]]]:
-        """The cpupool that the guest runs in (empty: the host's own), and the CPUs that each vcpu is pinned to."""
-        return str(self._created.get("pool_name") or ""), list(self._build.get("vcpu_hard_affinity") or [])
+        """The cpupool that the guest runs in (empty: the host's own), and the CPUs that each vcpu is pinned to.
+
+        Anybody may have made the config: what is not of libxl's shape is as if it were not there.
+        """
+        pool = self._created.get("pool_name")
+        pins: Any = self._build.get("vcpu_hard_affinity")
+        lists = isinstance(pins, list) and all(isinstance(cpus, list) for cpus in pins)
+        numbers = lists and all(isinstance(cpu, int) for cpus in pins for cpu in cpus)
+        return pool if isinstance(pool, str) else "", pins if numbers else []
 
     def place(self, pool: str, pins: list[list[int]]) -> None:
         """Have the guest run in the cpupool ``pool`` (empty: the host's own), each vcpu on its CPUs in ``pins``."""

@@ -11,7 +11,11 @@ _HOST_S_OWN = 0
 def fit_placement(xen: Hypervisor, store: Store, config: GuestConfig) -> list[str]:
     """Have ``config`` name only a cpupool and CPUs that this host has, and say what it no longer names.
 
-    A checkpoint may come from another host, or from before a pool was destroyed; libxl would not build the guest.
+    A checkpoint may come from another host, or from before a pool was destroyed: libxl refuses a pool that it does not
+    find, and Xen a pin to CPUs of which the pool has none.  ``config`` stays as it is where all is there.
+
+    :raise XenError: Xen does not say which CPUs a pool has.
+    :raise StoreError: xenstored does not answer.
     """
     pool, pins = config.placement
     if not pool and not pins:
@@ -28,7 +32,8 @@ def fit_placement(xen: Hypervisor, store: Store, config: GuestConfig) -> list[st
         remarks.append(f"vcpu {_listed(lost)} was pinned to CPU {missing}, which its cpupool lacks: it runs on any")
         some_stay = len(lost) < len(pins)
         pins = [sorted(cpus) if vcpu in lost else pinned for vcpu, pinned in enumerate(pins)] if some_stay else []
-    config.place(pool, pins)
+    if remarks:
+        config.place(pool, pins)
     return remarks
 
 

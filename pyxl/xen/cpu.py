@@ -71,34 +71,5 @@ def pins(handle: int, domid: int, vcpus: int) -> list[list[int]]:
     for vcpu in range(vcpus):
         bits = ctypes.create_string_buffer(size)
         lib.check(ask(handle, domid, vcpu, bits, None, _HARD_AFFINITY), "xc_vcpu_getaffinity", domid)
-        found.append(_numbers(bits.raw, count))
+        found.append([cpu for cpu in range(count) if bits.raw[cpu // 8] >> cpu % 8 & 1])
     return found if any(len(cpus) < count for cpus in found) else []
-
-
-class _PoolInfo(ctypes.Structure):
-    """xc_cpupoolinfo_t (xenctrl.h)."""
-
-    _fields_ = (
-        ("pool", ctypes.c_uint32), ("scheduler", ctypes.c_uint32), ("domains", ctypes.c_uint32),
-        ("cpus", ctypes.POINTER(ctypes.c_uint8)),
-    )  # fmt: skip
-
-
-def pool_cpus(handle: int, pool: int) -> list[int]:
-    """Return the CPUs of a cpupool, by its number; none where there is no such pool.  ``handle`` is libxenctrl's."""
-    library = lib.load("xenctrl")
-    h = ctypes.c_void_p
-    count = lib.check(lib.declare(library, ctypes.c_int, "xc_get_max_cpus", h)(handle), "xc_get_max_cpus")
-    ask = lib.declare(library, ctypes.POINTER(_PoolInfo), "xc_cpupool_getinfo", h, ctypes.c_uint32)
-    info = ask(handle, pool)
-    if not info:
-        return []
-    try:  # of the next pool, where there is none with this number
-        return _numbers(bytes(info[0].cpus[: -(-count // 8)]), count) if info[0].pool == pool else []
-    finally:
-        lib.declare(library, None, "xc_cpupool_infofree", h, ctypes.POINTER(_PoolInfo))(handle, info)
-
-
-def _numbers(bits: bytes, count: int) -> list[int]:
-    """Return which of the first ``count`` bits are set."""
-    return [number for number in range(count) if bits[number // 8] >> number % 8 & 1]

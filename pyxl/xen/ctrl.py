@@ -141,12 +141,6 @@ class Control(Interface):
 
         return cpu.pins(self._handle, domid, vcpus)
 
-    def pool_cpus(self, pool: int) -> list[int]:
-        """Return the CPUs of a cpupool, by its number; none where there is no such pool."""
-        from pyxl.xen import cpu  # only a restore of a guest with a place of its own asks
-
-        return cpu.pool_cpus(self._handle, pool)
-
     def cpu_nodes(self) -> list[int]:
         """Return the NUMA node of each CPU."""
         return [cpu.node for cpu in self.topology.cpus()]

@@ -98,7 +98,7 @@ class XenHost:
         return self._control.pins(domid, vcpus)
 
     def pool_cpus(self, pool: int) -> list[int]:
-        return self._control.pool_cpus(pool)
+        return self.topology.pool_cpus(pool)
 
     def cpu_nodes(self) -> list[int]:
         """Return the NUMA node of each CPU of this host."""

@@ -35,6 +35,15 @@ class PciDevice(ctypes.Structure):
     _fields_ = (("segment", ctypes.c_uint16), ("bus", ctypes.c_uint8), ("devfn", ctypes.c_uint8))
 
 
+class PoolInfo(ctypes.Structure):
+    """xc_cpupoolinfo_t; ``cpus`` has as many bits as there are CPUs."""
+
+    _fields_ = (
+        ("pool", ctypes.c_uint32), ("scheduler", ctypes.c_uint32), ("domains", ctypes.c_uint32),
+        ("cpus", ctypes.POINTER(ctypes.c_uint8)),
+    )  # fmt: skip
+
+
 class VcpuInfo(ctypes.Structure):
     """xen_domctl_getvcpuinfo."""
 
@@ -104,6 +113,22 @@ class Topology:
         bits = ctypes.create_string_buffer(self._call("xc_get_nodemap_size"))
         self._call("xc_domain_node_getaffinity", ctypes.c_uint32(domid), bits, domid=domid)
         return _numbers(bits.raw)
+
+    def pool_cpus(self, pool: int) -> list[int]:
+        """Return the CPUs of the cpupool with this number; none where there is no such pool (xc_cpupool_getinfo)."""
+        ask = lib.declare(
+            self._library, ctypes.POINTER(PoolInfo), "xc_cpupool_getinfo", ctypes.c_void_p, ctypes.c_uint32
+        )
+        free = lib.declare(
+            self._library, None, "xc_cpupool_infofree", ctypes.c_void_p, ctypes.POINTER(PoolInfo)
+        )
+        size = self._call("xc_get_cpumap_size")
+        if not (info := ask(self._handle, pool)):
+            return []
+        try:  # of the next pool, where there is none with this number
+            return _numbers(bytes(info[0].cpus[:size])) if info[0].pool == pool else []
+        finally:
+            free(self._handle, info)
 
     def cpu_count(self) -> int:
         """Return the highest number of a CPU, plus 1."""

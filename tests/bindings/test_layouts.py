@@ -7,11 +7,12 @@ import pytest
 from pyxl.errors import XenError
 from pyxl.xen import ctrl, guest, lib
 from pyxl.xen.info import RawInfo
+from pyxl.xen.topology import PoolInfo
 
 
 @pytest.mark.parametrize(
     ("structure", "size"),
-    [(RawInfo, 112), (guest.SaveCallbacks, 56), (guest.RestoreCallbacks, 56), (guest.Logger, 24)],
+    [(RawInfo, 112), (guest.SaveCallbacks, 56), (guest.RestoreCallbacks, 56), (guest.Logger, 24), (PoolInfo, 24)],
 )
 def test_sizes(structure: type[ctypes.Structure], size: int) -> None:
     assert ctypes.sizeof(structure) == size
@@ -24,6 +25,7 @@ def test_sizes(structure: type[ctypes.Structure], size: int) -> None:
         (RawInfo, "cpu_time", 56), (RawInfo, "nr_online_vcpus", 64), (RawInfo, "handle", 76),
         (guest.SaveCallbacks, "suspend", 0), (guest.SaveCallbacks, "switch_qemu_logdirty", 40),
         (guest.RestoreCallbacks, "static_data_done", 0), (guest.RestoreCallbacks, "data", 48),
+        (PoolInfo, "cpus", 16),
     ],
 )  # fmt: skip
 def test_offsets(structure: type[ctypes.Structure], field: str, offset: int) -> None:

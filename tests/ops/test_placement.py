@@ -40,3 +40,12 @@ def test_what_is_not_there_is_not_asked_for(
     names = {paths.pool_name(0): "Pool-0"} | {paths.pool_name(number): "fast" for number in others}
     assert fit_placement(xen, FakeStore(names), config) == remarks
     assert config.placement == (there, left)
+
+
+@pytest.mark.parametrize(("pool", "pins"), [("", 5), ("", [5]), ("", [["0"]]), (7, []), ({"fast": 1}, "0")])
+def test_what_libxl_does_not_write_is_left_to_libxl(pool: object, pins: object) -> None:
+    document = json.loads(json.dumps(CONFIG))
+    document["c_info"]["pool_name"], document["b_info"]["vcpu_hard_affinity"] = pool, pins
+    config = GuestConfig(json.dumps(document), "test")
+    assert fit_placement(FakeXen([]), FakeStore({}), config) == []
+    assert config.document == document

@@ -21,6 +21,8 @@ from tests.xen.agent.host import Store, Xen
 
 #: For which a domain that was destroyed may still be there.
 DYING_SECONDS = 10
+#: Between two looks: this agent's xenstore client has no watches, and Xen calls nobody who has none.
+LOOK_SECONDS = 0.1
 
 Answer = dict[str, Any]
 
@@ -82,7 +84,7 @@ class Agent:
         """Return the names of all domains but dom0, sorted; one that dies may take until its memory is free."""
         end = time.monotonic() + DYING_SECONDS
         while any(domain.dying for domain in self.xen.domains()) and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(LOOK_SECONDS)
         return {"names": sorted(self.store.read(f"/local/domain/{domid}/name") for domid in self.xen.domids() - {0})}
 
     def unpause(self, name: str) -> Answer:
