@@ -1,8 +1,9 @@
 """dom0 of a stock host: Debian with systemd, spoken to by ssh, as it goes down and comes up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pyxl.errors import LabLost
 from pyxl.lab.instance import Lab
 from pyxl.lab.steps import Steps
 from tests.xen.conftest import Result
@@ -31,3 +32,18 @@ def stock_lab() -> Iterator[Lab]:
         lab.boot()
         yield lab
         lab.down()
+
+
+def undisturbed(host: StockHost, work: Callable[[], None], look: str) -> None:
+    """Do ``work``; once more, after a boot, if the emulator disturbed a guest: that says nothing about pyxl.
+
+    ``look`` is a command that shows what went wrong.  See pyxl/lab/README.md.
+    """
+    try:
+        work()
+    except (AssertionError, LabLost) as failed:
+        failed.add_note(host.run(look, check=False).stdout)
+        if isinstance(failed, AssertionError) and "triple fault" not in host.run("xl dmesg", check=False).stdout:
+            raise
+        host.lab.boot()
+        work()

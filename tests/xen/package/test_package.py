@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 import pyxl
-from pyxl.errors import LabLost
 from tests.deb import built, later, version
 from tests.xen.conftest import Tick, parse_tick
 from tests.xen.link import SUITE
-from tests.xen.stock import StockHost, stock_lab
+from tests.xen.stock import StockHost, stock_lab, undisturbed
 
 MONITOR = "pgrep -f '[/]usr/libexec/pyxl/pyxl-monitor [0-9]'"
 
@@ -38,23 +37,17 @@ def stock() -> Iterator[Stock]:
 
 @pytest.mark.parametrize("steps", [("purged",), pytest.param(("removed", "purged"), marks=pytest.mark.soak)], ids="-".join)
 def test_its_life(stock: Stock, tmp_path: Path, steps: tuple[str, ...]) -> None:
-    try:
-        live(stock, tmp_path / "first", steps)
-    except (AssertionError, LabLost) as failed:
-        failed.add_note(stock.run("xl list; tail -30 /var/log/xen/pyxl-tick.log; cat /srv/*.log", check=False).stdout)
-        # A guest that the emulator disturbed says nothing about pyxl; see pyxl/lab/README.md.
-        if isinstance(failed, AssertionError) and "triple fault" not in stock.run("xl dmesg", check=False).stdout:
-            raise
-        stock.lab.boot()
-        live(stock, tmp_path / "second", steps)
-
-
-def live(host: Stock, folder: Path, steps: tuple[str, ...]) -> None:
-    """Have a guest live from its creation by one version to the purge of another; a removal before it takes a minute."""
-    folder.mkdir()
     old = built(SUITE)
-    new = later(old, folder)
-    for package in (old, new):
+    packages = old, later(old, tmp_path)
+    undisturbed(
+        stock, lambda: live(stock, packages, steps), "xl list; tail -30 /var/log/xen/pyxl-tick.log; cat /srv/*.log"
+    )
+
+
+def live(host: Stock, packages: tuple[Path, Path], steps: tuple[str, ...]) -> None:
+    """Have a guest live from its creation by one version to the purge of another; a removal before it takes a minute."""
+    old, new = packages
+    for package in packages:
         host.lab.put(package, f"/srv/{package.name}")
 
     # Installed: the program is there, nothing runs, and a guest gets its monitor from it.

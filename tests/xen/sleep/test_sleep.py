@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pyxl.errors import LabLost
 from tests.xen.conftest import POWEROFF, Tick, parse_tick
 from tests.xen.link import ROOT
-from tests.xen.stock import StockHost, stock_lab
+from tests.xen.stock import StockHost, stock_lab, undisturbed
 
 GUESTS = ("web1", "web2", "web3")
 PLACE = "/var/lib/xen/guests"
@@ -93,15 +92,7 @@ def host() -> Iterator[Host]:
 
 @pytest.mark.parametrize("ways", [SOME, pytest.param(ALL, marks=pytest.mark.soak)], ids=["some", "all"])
 def test_guests_are_back_after(host: Host, ways: tuple[Way, ...]) -> None:
-    try:
-        sleep(host, ways)
-    except (AssertionError, LabLost) as failed:
-        failed.add_note(host.run("xl list; journalctl --no-pager -u pyxl-guests -u xendomains", check=False).stdout)
-        # A guest that the emulator disturbed says nothing about pyxl; see pyxl/lab/README.md.
-        if isinstance(failed, AssertionError) and "triple fault" not in host.run("xl dmesg", check=False).stdout:
-            raise
-        host.lab.boot()
-        sleep(host, ways)
+    undisturbed(host, lambda: sleep(host, ways), "xl list; journalctl --no-pager -u pyxl-guests -u xendomains")
 
 
 def sleep(host: Host, ways: tuple[Way, ...]) -> None:
@@ -124,8 +115,8 @@ def start_guests(host: Host) -> None:
             f"echo 'uuid = \"{uuid}\"' >> /etc/xen/{name}.cfg"
         )
     # One boots; the others are restored from it, which takes less than their boots.
-    host.run("pyxl create /etc/xen/web1.cfg; guestctl tick web1 --timeout 200")
-    host.run(f"guestctl ask web1 '^sh /sbin/poweroff' {shlex.quote(f'sh {POWEROFF}')}; pyxl save web1 /srv/checkpoint")
+    host.run("pyxl create /etc/xen/web1.cfg && guestctl tick web1 --timeout 200")
+    host.run(f"guestctl ask web1 '^sh /sbin/poweroff' {shlex.quote(f'sh {POWEROFF}')} && pyxl save web1 /srv/checkpoint")
     # One of them is a login session's, which systemd ends in its own time.
     for name, front in zip(GUESTS, ("", "systemd-run --quiet --scope --unit=session-99", ""), strict=True):
         host.run(f"{front} pyxl restore --progress none /etc/xen/{name}.cfg /srv/checkpoint")
