@@ -116,7 +116,9 @@ def start_guests(host: Host) -> None:
         )
     # One boots; the others are restored from it, which takes less than their boots.
     host.run("pyxl create /etc/xen/web1.cfg && guestctl tick web1 --timeout 200")
-    host.run(f"guestctl ask web1 '^sh /sbin/poweroff' {shlex.quote(f'sh {POWEROFF}')} && pyxl save web1 /srv/checkpoint")
+    # It may miss what is said to it while its console changes hands.
+    ask = f"guestctl ask web1 '^sh /sbin/poweroff' {shlex.quote(f'sh {POWEROFF}')} --timeout 20"
+    host.run(f"until {ask}; do :; done; pyxl save web1 /srv/checkpoint")
     # One of them is a login session's, which systemd ends in its own time.
     for name, front in zip(GUESTS, ("", "systemd-run --quiet --scope --unit=session-99", ""), strict=True):
         host.run(f"{front} pyxl restore --progress none /etc/xen/{name}.cfg /srv/checkpoint")
