@@ -66,8 +66,12 @@ class Undo:
             self._close(all_is_done=all_is_done)
         if isinstance(error, KeyboardInterrupt):
             cause = "interrupted"
+        elif isinstance(error, OSError) and error.strerror:
+            # The target of a save is in the subject; of any other file the reader knows nothing.
+            elsewhere = error.filename is not None and str(error.filename) not in self._subject
+            cause = f"{error.filename}: {error.strerror}" if elsewhere else error.strerror
         elif (isinstance(error, PyxlError) and not error.traceback) or isinstance(error, OSError):
-            cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            cause = str(error)
         else:
             return
         hint = error.hint if isinstance(error, PyxlError) else ""
