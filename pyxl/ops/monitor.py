@@ -19,6 +19,7 @@ from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.ops.config_update import take
 from pyxl.ops.destroy import bring_down
 from pyxl.ops.lookup import name_of
+from pyxl.ops.placement import fit_placement
 from pyxl.ops.recover import Recovery, put_right
 from pyxl.ops.settle import hold
 
@@ -103,20 +104,24 @@ def act(xen: Hypervisor, store: Store, open_dm: OpenDm, domain: DomainInfo, log:
             return None
     with Journal("restart", following.uuid, following.name, needed=False) as journal:
         journal.note(phase=Phase.BUILD.name, after=After.RESUME.name)
-        new_domid = build_again(xen, following, log)
+        new_domid = build_again(xen, store, following, log)
         journal.note(phase=Phase.UNPAUSE.name, domid=new_domid)
         xen.unpause(new_domid)
     log(f'domain {new_domid} "{following.name}" takes the place of {domid}')
     return xen.domain(new_domid)
 
 
-def build_again(xen: Hypervisor, config: GuestConfig, log: Log) -> int:
+def build_again(xen: Hypervisor, store: Store, config: GuestConfig, log: Log) -> int:
     """Build a domain in place of one that has ended, whose device model may still hold a disk; return its domid.
+
+    Its cpupool may be gone since it was started.
 
     :raise XenError: it cannot be built, for all tries.
     """
     for seconds in BUILD_AGAIN_AFTER:
         try:
+            for remark in fit_placement(xen, store, config):
+                log(f'"{config.name}": {remark}')
             return xen.create(config.to_json())
         except XenError as error:
             log(f'"{config.name}" could not be built, once more in {seconds:.0f} s: {error}')

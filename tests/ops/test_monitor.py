@@ -85,6 +85,15 @@ def test_reboot_gives_a_new_domain_that_is_watched_too() -> None:
     ]  # fmt: skip
 
 
+def test_a_reboot_after_the_end_of_the_guest_s_cpupool_is_in_the_host_s_own() -> None:
+    guest = Guest(ShutdownReason.REBOOT, ShutdownReason.POWEROFF)
+    config = json.loads(guest.xen.config)
+    config["c_info"]["pool_name"] = "fast"
+    guest.xen.config = json.dumps(config)
+    assert guest.watch()[2] == "create web1"
+    assert '"web1": cpupool "fast" is not on this host: the guest runs in the host\'s own' in guest.said
+
+
 def test_a_guest_that_reboots_in_a_save_is_restarted_once_the_save_has_let_go() -> None:
     save = Journal("save", UUID, "web1")
     guest: Guest = Guest(ShutdownReason.REBOOT, lambda: guest.calls.append("waits"), save.close, ShutdownReason.POWEROFF)
