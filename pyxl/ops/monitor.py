@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from pyxl.checkpoint.journal import Busy, Journal, holder
-from pyxl.errors import PyxlError, XenError
+from pyxl.errors import PyxlError, StoreError, XenError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.xlcfg.options import ACTIONS
 from pyxl.model import paths
@@ -123,7 +123,7 @@ def build_again(xen: Hypervisor, store: Store, config: GuestConfig, log: Log) ->
             for remark in fit_placement(xen, store, config):
                 log(f'"{config.name}": {remark}')
             return xen.create(config.to_json())
-        except XenError as error:
+        except (XenError, StoreError) as error:
             log(f'"{config.name}" could not be built, once more in {seconds:.0f} s: {error}')
         time.sleep(seconds)
     return xen.create(config.to_json())

@@ -3,15 +3,17 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pyxl.checkpoint.journal import Journal, holder
-from pyxl.errors import XenError
+from pyxl.errors import StoreError, XenError
 from pyxl.model import paths
 from pyxl.model.domain import DomainInfo, ShutdownReason
 from pyxl.ops import monitor as module
 from pyxl.ops.monitor import attend
+from pyxl.ops.placement import fit_placement
 from pyxl.ops.recover import Finding
 from tests.fakes.host import CONFIG, UUID, FakeStore, FakeXen, running, web1
 
@@ -170,6 +172,21 @@ def test_a_guest_is_built_again_until_its_disk_is_free(monkeypatch: pytest.Monke
     assert guest.watch() == ["config_json 7", "destroy 7", *["create web1"] * 3, "unpause 8"]
     assert waited == list(module.BUILD_AGAIN_AFTER[:2])
     assert sum("could not be built, once more in" in line for line in guest.said) == 2
+
+
+def test_a_xenstored_that_does_not_say_where_a_guest_may_run_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, failures = fit_placement, [StoreError("/local/pool", 5)]
+
+    def fails_once(*given: Any) -> list[str]:
+        if failures:
+            raise failures.pop()
+        return fit(*given)
+
+    monkeypatch.setattr(module, "fit_placement", fails_once)
+    monkeypatch.setattr("pyxl.ops.monitor.time.sleep", lambda _: None)
+    guest = Guest(ShutdownReason.REBOOT, "gone")
+    assert guest.watch() == ["config_json 7", "destroy 7", "create web1", "unpause 8"]
+    assert sum("could not be built, once more in" in line for line in guest.said) == 1
 
 
 def test_what_a_guest_needs_does_not_need_a_journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
