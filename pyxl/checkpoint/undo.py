@@ -67,7 +67,7 @@ class Undo:
         if isinstance(error, KeyboardInterrupt):
             cause = "interrupted"
         elif isinstance(error, OSError) and error.strerror:
-            # The target of a save is in the subject; of any other file the reader knows nothing.
+            # A restore's checkpoint is in its subject; of any other file the reader knows nothing.
             elsewhere = error.filename is not None and str(error.filename) not in self._subject
             cause = f"{error.filename}: {error.strerror}" if elsewhere else error.strerror
         elif (isinstance(error, PyxlError) and not error.traceback) or isinstance(error, OSError):

@@ -10,12 +10,12 @@ from pyxl.errors import OperationError
     ("failed", "says"),
     [
         (OSError(2, "No such file or directory", "/etc/xen/web1.rom"), "/etc/xen/web1.rom: No such file or directory"),
-        (OSError(28, "No space left on device", "/srv/web1"), "No space left on device"),
+        (OSError(5, "Input/output error", "/srv/web1"), "Input/output error"),
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
-    ids=["another file", "the target", "a descriptor"],
+    ids=["another file", "the checkpoint", "a descriptor"],
 )
 def test_a_file_is_named_unless_the_subject_does(failed: OSError, says: str) -> None:
-    with pytest.raises(OperationError) as raised, Undo('save 7 "web1" to /srv/web1'):
+    with pytest.raises(OperationError) as raised, Undo('restore /srv/web1 "web1"'):
         raise failed
-    assert str(raised.value) == f'save 7 "web1" to /srv/web1: preflight: {says}'
+    assert str(raised.value) == f'restore /srv/web1 "web1": preflight: {says}'
