@@ -113,7 +113,7 @@ def diff(verbose: bool, a: str, b: str, cpus: int | None, nodes: int | None) -> 
     Example:
         pyxl config diff /etc/xen/web1.cfg web1
     """
-    from pyxl.files.diff import members
+    from pyxl.formats.members import members
 
     try:
         one, other = (_config(what, _host(cpus, nodes), verbose, NO_UUID) for what in (a, b))

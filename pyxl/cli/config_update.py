@@ -56,7 +56,7 @@ def config_update_command(verbose: bool, quiet: bool, file: Path | None, domain:
 
 def _changes(living: GuestConfig, following: GuestConfig) -> Iterator[str]:
     """Yield what will be changed: members that the new config has, since libxl fills in all others, and devices."""
-    from pyxl.files.diff import members
+    from pyxl.formats.members import members
 
     for each in members(living.document, following.document):
         if each.name != "c_info.uuid" and (each.b is not None or _DEVICES.fullmatch(each.name)):

@@ -6,7 +6,8 @@ from typing import Any
 from pyxl import __version__
 from pyxl.cli import page
 from pyxl.cli.diff_text import WORDS, said, short, sizes
-from pyxl.files.diff import Difference, Member
+from pyxl.files.diff import Difference
+from pyxl.formats.members import Member
 
 #: Rows of a table; more are for `--json`.
 MOST_ROWS = 2000

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pyxl.files.diff import CHANGED, ONLY_A, ONLY_B, SAME, Difference, Member
+from pyxl.files.diff import CHANGED, ONLY_A, ONLY_B, SAME, Difference
+from pyxl.formats.members import Member
 
 #: The most lines of ranges for a person, and the most characters of a value.
 MOST_RANGES, MOST_TEXT = 40, 60

@@ -13,6 +13,7 @@ from pyxl.files.guest_memory import AT_ONCE
 from pyxl.files.inspect import Inspection, Record, inspect
 from pyxl.files.memory_map import Canvas, MemoryMap
 from pyxl.files.opened import opened
+from pyxl.formats.members import Member, members
 from pyxl.formats.stream.libxc_records import PAGE_SIZE
 
 SAME, CHANGED, ONLY_A, ONLY_B = "same", "changed", "only_a", "only_b"
@@ -29,14 +30,6 @@ class Range(NamedTuple):
     kind: str
     gfn: int
     pages: int
-
-
-class Member(NamedTuple):
-    """A member of a record or config, by its path; None where one has none."""
-
-    name: str
-    a: Any
-    b: Any
 
 
 class RecordDifference(NamedTuple):
@@ -200,14 +193,3 @@ def _entries(content: Any) -> Any:
     if content and "fields" in content[0]:
         return {f"{entry['name']}[{entry['instance']}]": entry["fields"] for entry in content}
     return {f"{entry.get('leaf', entry.get('index'))}.{entry.get('subleaf', 0)}": entry for entry in content}
-
-
-def members(a: Any, b: Any, path: str = "") -> Iterator[Member]:
-    """Yield each member that differs between two trees of JSON; ``path`` is theirs."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        for name in [*a, *(name for name in b if name not in a)]:
-            yield from members(a.get(name), b.get(name), f"{path}.{name}" if path else name)
-    elif isinstance(a, list) and isinstance(b, list) and any(isinstance(each, dict) for each in (*a, *b)):
-        yield from members(dict(enumerate(a)), dict(enumerate(b)), path)
-    elif a != b:
-        yield Member(path, a, b)
