@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pyxl.cli import options, progress, wiring
+from pyxl.cli import options, progress, somebody_else, wiring
 from pyxl.cli.words import size
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
@@ -23,6 +23,8 @@ from pyxl.ops.trust import admit
 @click.option("--skip-device-state", is_flag=True, help="Of a legacy checkpoint: let the devices boot afresh.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
 @click.option("--force", is_flag=True, help="Restore even where processor, Xen or CONFIG do not fit the guest.")
+@somebody_else.options
+@click.option("-n", "--dry-run", is_flag=True, help="Print what the options would change in the config, and end.")
 @options.dm_control
 @options.engine
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
@@ -31,7 +33,9 @@ from pyxl.ops.trust import admit
 @click.pass_obj
 def restore_command(
     verbose: bool, paused: bool, no_monitor: bool, foreground: bool, skip_device_state: bool, dump: bool,
-    force: bool, dm_control: str | None, engine: str, as_json: bool, mode: str, files: tuple[Path, ...],
+    force: bool, name: str | None, new_identity: bool, disks: tuple[tuple[str, Path], ...],
+    macs: tuple[tuple[int, str], ...], settings: tuple[str, ...], dry_run: bool, dm_control: str | None, engine: str,
+    as_json: bool, mode: str, files: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Restore a domain from FILE, written by pyxl save or xl save.
 
@@ -57,6 +61,11 @@ def restore_command(
             config = _config_of(checkpoint, host)
             if said := admit(config, checkpoint.is_own):
                 click.echo(f"pyxl: {said}", err=True)
+        changes = somebody_else.Changes(name, new_identity, disks, macs, settings)
+        changed = somebody_else.change(config, changes, host)
+        if dry_run:
+            somebody_else.show(changed, as_json)
+            return
         options.control_device_model(config, dm_control)
         log = host.log_to(config.name)
         if dump:

@@ -99,6 +99,50 @@ class GuestConfig:
                 found.append((str(disk.get("vdev", "?")), path, bool(disk.get("readwrite"))))
         return found
 
+    def disks_elsewhere(self) -> list[str]:
+        """Return the disks that the guest may write to and that are no file or device of this host."""
+        here = {vdev for vdev, _, _ in self.disks()}
+        written = [str(disk.get("vdev", "?")) for disk in self._devices("disks") if disk.get("readwrite")]
+        return [vdev for vdev in written if vdev not in here]
+
+    def use_disk(self, vdev: str, path: str, format: str) -> None:
+        """Have the disk ``vdev`` be another file or device, whose backend libxl chooses.
+
+        :raise UsageError: the guest has no such disk.
+        """
+        for disk in self._devices("disks"):
+            if disk.get("vdev") == vdev:
+                disk.pop("backend", None)
+                disk.update(pdev_path=path, format=format)
+                return
+        its = ", ".join(str(disk.get("vdev")) for disk in self._devices("disks")) or "none"
+        raise UsageError(f'"{self.name}" has no disk {vdev}: its disks are {its}')
+
+    def disk_format(self, vdev: str) -> str:
+        """Return libxl's name of the format of a disk; raw where the config leaves it open."""
+        its = next((disk for disk in self._devices("disks") if disk.get("vdev") == vdev), {})
+        return str(its.get("format") or "raw")
+
+    def renew_generation_id(self, value: list[int]) -> None:
+        """Give an HVM guest that has a generation id another one."""
+        own = self._build.get(f"type.{self.type}")
+        if isinstance(own, dict) and isinstance(there := own.get("ms_vm_genid"), list) and any(there):
+            own["ms_vm_genid"] = value
+
+    def use_mac(self, devid: int, mac: str) -> None:
+        """Give the NIC ``devid`` another MAC.
+
+        :raise UsageError: the guest has no such NIC.
+        """
+        for number, nic in enumerate(self._devices("nics")):
+            if nic.get("devid", number) == devid:
+                nic["mac"] = mac
+                return
+        raise UsageError(f'"{self.name}" has no NIC {devid}')
+
+    def rename(self, name: str) -> None:
+        self._created["name"] = name
+
     def passed_through(self) -> list[str]:
         """Return the devices of this host that are passed through to the guest, as "PCI 0000:03:00.0"."""
         pci = [
