@@ -6,6 +6,8 @@ LIB_DIRECTORY = "/var/lib/xen"
 RUN_DIRECTORY = "/var/run/xen"
 #: Where the journals of operations on guests are; it survives a reboot, as the files that they name do.
 JOURNAL_DIRECTORY = "/var/lib/xen/pyxl"
+#: What pyxl knows of each clone.
+CLONES = "/var/lib/xen/pyxl-clones"
 XL_CONF = "/etc/xen/xl.conf"
 PYXL_CONF = "/etc/xen/pyxl.conf"
 #: Where xenstored listens.
@@ -143,6 +145,11 @@ def vm(domid: int) -> str:
 def unwatched(domid: int) -> str:
     """Return where pyxl notes that a domain is to have no monitor; it goes with the domain."""
     return f"/libxl/{domid}/pyxl-unwatched"
+
+
+def clone_of(domid: int) -> str:
+    """Return where pyxl notes what a clone was made of; it goes with the domain."""
+    return f"/libxl/{domid}/pyxl-clone"
 
 
 def pool_name(pool: int) -> str:
