@@ -31,6 +31,7 @@ class Phase(Enum):
     DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
+    DISKS = ("disks", Owed.FILE | Owed.GUEST)
     COMMIT = ("commit", Owed.FILE | Owed.GUEST)
     SETTLE = ("settle", Owed.END)
     # dump-core, which has OPEN_FILE and COMMIT of a save

@@ -61,7 +61,8 @@ class SaveOrder(NamedTuple):
     ``target`` is a path, a descriptor such as standard output, or a slot of a repository; ``config`` replaces the
     domain's own config in the file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks
     for room and vNUMA; ``engine`` moves the memory; without a ``compression`` the file is xl's; ``live`` copies most of
-    the memory before the guest is suspended.
+    the memory before the guest is suspended; ``while_away`` is called when all is in the file, before the guest runs
+    again or is ended: its disks are as its memory believes them to be.
     """
 
     domain: DomainInfo
@@ -73,6 +74,7 @@ class SaveOrder(NamedTuple):
     engine: str = DIRECT
     compression: Compression | None = None
     live: Live | None = None
+    while_away: Callable[[], None] | None = None
 
     @property
     def verb(self) -> str:
@@ -181,6 +183,11 @@ def save(
         identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
         size, stored = stream.end(identity), stream.stored()
 
+        if order.while_away is not None:
+            undo.enter(Phase.DISKS)
+            report.step("copying disks")
+            order.while_away()
+
         undo.enter(Phase.COMMIT)
         report.step("waiting for the disk")
         report.progress(size, size)
@@ -211,7 +218,7 @@ def _words(engine: str, stream: "Stream", order: SaveOrder) -> str:
     words = [engine, stream.words] if engine else []
     if order.live is not None:
         words.append(order.live.words)
-        if engine and order.after is After.RESUME:
+        if engine and order.after is After.RESUME and order.while_away is None:
             words.append(GOES_ON)
     return " ".join(words)
 
