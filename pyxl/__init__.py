@@ -1,3 +1,3 @@
 """pyxl: save, restore and create virtual machines on Xen."""
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"

@@ -21,6 +21,8 @@ COMMANDS = {
     "create": ("create", "Build a domain from an xl.cfg file and start it."),
     "save": ("save", "Save a domain's state to a checkpoint file."),
     "restore": ("restore", "Restore a domain from a checkpoint."),
+    "clone": ("clone", "Start several guests from one checkpoint, each with its own disks."),
+    "revert": ("clone", "Put a clone back to where it started."),
     "save-all": ("save_all", "Save all guests, as before this host goes down."),
     "restore-all": ("restore_all", "Bring back the guests that save-all saved."),
     "checkpoint": ("checkpoint", "Add a checkpoint of a running domain to a repository."),

@@ -26,12 +26,13 @@ _REASONS = "-rscwS"
 @click.option("-Z", "--context", is_flag=True, help="Also the security label.")
 @click.option("-c", "--cpupool", is_flag=True, help="Also the cpupool.")
 @click.option("-n", "--numa", is_flag=True, help="Also the NUMA nodes that the memory is to come from.")
+@click.option("--clones", is_flag=True, help="The clones of this host, and what they were made of.")
 @click.option("--json", "as_json", is_flag=True, help="As a list of objects; pyxl/cli/README.md has their members.")
 @click.argument("domains", metavar="[DOMAIN]...", nargs=-1)
 @click.pass_obj
 def list_command(
-    verbose: bool, whole: bool, verbosely: bool, context: bool, cpupool: bool, numa: bool, as_json: bool,
-    domains: tuple[str, ...],
+    verbose: bool, whole: bool, verbosely: bool, context: bool, cpupool: bool, numa: bool, clones: bool,
+    as_json: bool, domains: tuple[str, ...],
 ) -> None:  # fmt: skip
     """List all domains, or each DOMAIN, as xl does: name, domid, MiB, vcpus, state, cpu seconds.
 
@@ -43,6 +44,11 @@ def list_command(
         pyxl list -v web1
     """
     with wiring.on_host("list", verbose) as host:
+        if clones:
+            from pyxl.cli.clones_text import show
+
+            show(host.xen, domains, as_json)
+            return
         found = [find(host.xen, host.store, domain) for domain in domains] if domains else host.xen.domains()
         if whole or as_json:
             import json

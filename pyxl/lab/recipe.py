@@ -32,7 +32,7 @@ COMMON_PACKAGES = (
     "linux-image-amd64", "xenstore-utils", "qemu-system-xen",
     "python3", "python3-click", "python3-pyxs", "python3-zstandard", "python3-xxhash", "python3-rich", "python3-numpy",
     "busybox-static", "iproute2", "kmod", "udev", "openssh-server", "procps", "e2fsprogs", "zstd", "cpio",
-    "systemd-sysv", "dbus", "man-db", "bash-completion",
+    "systemd-sysv", "dbus", "man-db", "bash-completion", "qemu-utils", "lvm2", "thin-provisioning-tools", "xfsprogs",
 )  # fmt: skip
 
 MEMORY_MIB = 4096

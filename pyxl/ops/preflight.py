@@ -6,6 +6,7 @@ from pyxl.errors import PyxlError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import cpu_policy
 from pyxl.formats.stream.cpu_policy import CpuPolicy
+from pyxl.model import paths
 from pyxl.model.ports import Hypervisor, Store
 from pyxl.ops import programs
 from pyxl.ops.force import unless_forced
@@ -33,6 +34,10 @@ def can_be_built(xen: Hypervisor, store: Store, config: GuestConfig, *, restored
             hint = "`--dm-control qmp` starts Xen's own qemu instead." if front else ""
             raise PyxlError(f"{what} is missing: {path}", hint)
     check_not_in_use(xen, store, config.disks())
+    if Path(paths.CLONES).is_dir():
+        from pyxl.ops.clones import check_not_a_base  # few hosts have clones
+
+        check_not_a_base(config.disks())
     return remarks
 
 

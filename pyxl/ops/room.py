@@ -60,6 +60,12 @@ def dom0_gives(autoballoon: str, xen: Hypervisor) -> bool:
     return autoballoon not in ("off", "0") and not _FIXED_DOM0.search(xen.command_line())
 
 
+def obtainable_kb(xen: Hypervisor) -> int:
+    """Return how much memory new domains could have, in KiB: what Xen has free, and what dom0 would give."""
+    gives = dom0_gives(str(xl_conf.read().get("autoballoon", "auto")), xen)
+    return xen.free_memory_kb() + (max(0, _available_kb() - DOM0_KEEPS_KB) if gives else 0)
+
+
 def give_back(xen: Hypervisor, kb: int) -> str:
     """Let dom0 have memory again that no domain has taken, and say so."""
     try:

@@ -88,6 +88,9 @@ class XenHost:
     def keep_update(self, domid: int, text: bytes) -> None:
         self._libxl.keep_update(domid, text)
 
+    def keep_origin(self, domid: int, text: bytes) -> None:
+        self._libxl.keep_origin(domid, text)
+
     def command_line(self) -> str:
         return self._control.command_line()
 

@@ -280,6 +280,10 @@ class Libxl:
         """Keep an xl.cfg from which a domain is built at its next reboot, where xl's monitor looks for it."""
         self._call("libxl_userdata_store", domid, b"xl", text, len(text), domid=domid)
 
+    def keep_origin(self, domid: int, text: bytes) -> None:
+        """Keep what a domain was made of with libxl's own files of it; they go with the domain."""
+        self._call("libxl_userdata_store", domid, b"pyxl-clone", text, len(text), domid=domid)
+
     def _declare(self, name: str, *argtypes: object) -> "ctypes._NamedFuncPointer":
         return lib.declare(self._library, ctypes.c_int, name, *argtypes)
 

@@ -100,6 +100,9 @@ class FakeXen:
     def keep_update(self, domid: int, text: bytes) -> None:
         self._note("keep_update", domid, text.decode())
 
+    def keep_origin(self, domid: int, text: bytes) -> None:
+        self._note("keep_origin", domid)
+
     def command_line(self) -> str:
         return self.xen_options
 

@@ -33,6 +33,8 @@ OF_COMMAND: dict[tuple[str, str], Values] = {
     ("config-update", "FILE"): values.configs,
     ("config check", "FILE"): values.configs, ("config show", "FILE"): values.configs,
     ("config diff", "A"): values.any_config, ("config diff", "B"): values.any_config, ("domid", "NAME"): values.domains,
+    ("clone", "SOURCE"): values.checkpoints_and_domains, ("clone", "NAME"): values.clones,
+    ("revert", "NAME"): values.clones,
 }  # fmt: skip
 #: Commands whose arguments behind DOMAIN are its devices, of this kind.
 DEVICES = {"block-detach": "vbd", "network-detach": "vif", "cd-insert": "vbd", "cd-eject": "vbd"}

@@ -75,6 +75,18 @@ def checkpoints(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem]
     yield from files(ctx, incomplete)
 
 
+def checkpoints_and_domains(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    yield from domains(ctx, incomplete)
+    yield from checkpoints(ctx, incomplete)
+
+
+def clones(_: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    """Offer the clones of this host, by the names of their records."""
+    for file in sorted(Path(paths.CLONES).glob("*.json")):
+        if file.stem.startswith(incomplete):
+            yield CompletionItem(file.stem)
+
+
 def repositories(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem]:
     return directories(ctx, incomplete)
 

@@ -90,6 +90,8 @@ ELSEWHERE = {
     "pyxl reboot ": "a boot takes 20 s: test_everyday.py has one",
     "pyxl shutdown ": "the same",
     "pyxl dump-core ": "it takes libxc minutes here: test_attached.py has it, in soak",
+    "pyxl clone ": "it is for several guests: tests/xen/clones has it",
+    "pyxl revert ": "the same",
     "pyxl save-all ": "it is for all guests of a host: test_sleep.py has it",
     "pyxl restore-all ": "the same",
 }
