@@ -70,6 +70,7 @@ def test_each_file_stands_in_its_place(unpacked: Path) -> None:
     modules = {f"usr/lib/python3/dist-packages/{path.relative_to(ROOT)}" for path in (ROOT / "pyxl").rglob("*.py")}
     helpers = {f"usr/lib/python3/dist-packages/pyxl_save_helper/{path.name}" for path in (ROOT / "helper").glob("*.py")}
     examples = {f"usr/share/doc/pyxl/conf-examples/{path.name}" for path in (ROOT / "conf-examples").glob("*.cfg")}
+    examples |= {"usr/share/doc/pyxl/conf-examples/sandbox/sandbox.py"}
     programs = {"usr/bin/pyxl", *(f"usr/libexec/pyxl/{name}" for name in LIBEXEC)}
     assert files >= modules | helpers | examples | programs | {"usr/share/doc/pyxl/README.md"}
     conffiles = {"/etc/xen/pyxl.conf", *(f"/etc/default/{path.name}" for path in DEFAULTS)}
