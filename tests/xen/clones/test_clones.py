@@ -3,6 +3,9 @@
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -19,14 +22,19 @@ TRACES = (
 )
 
 
-@pytest.fixture
-def alone(dom0: Dom0) -> Iterator[Dom0]:
-    """dom0 with no guest but "disk", which ticks; afterwards nothing of a clone is there."""
+@contextmanager
+def alone(dom0: Dom0) -> Iterator[None]:
+    """Have dom0 with no guest but "disk", which ticks; afterwards nothing of a clone is there.
+
+    No fixture: a test that the emulator disturbed runs once more, and its fixtures do not.
+    """
     for name in ("big", "plain", "tick"):
         dom0.run(f"xl destroy {name}")
     dom0.wake("disk")
-    yield dom0
-    dom0.run("pyxl list --clones --json | grep -o '\"name\": \"[^\"]*\"' | cut -d'\"' -f4 | xargs -r pyxl clone --discard", check=False)
+    yield
+    left = [clone["name"] for clone in json.loads(dom0.pyxl("list --clones --json").stdout)]
+    if left:
+        dom0.pyxl(f"clone --discard {' '.join(left)}")
 
 
 def wrote(dom0: Dom0, name: str, words: str, path: str = "/mnt/a/mark") -> None:
@@ -49,39 +57,41 @@ def identities(dom0: Dom0, name: str) -> tuple[str, ...]:
     return dom0.uuid(name), *said.stdout.split()
 
 
-def test_six_guests_from_one_checkpoint(alone: Dom0) -> None:
-    wrote(alone, "disk", "origin")
-    before = alone.tick("disk")
-    alone.run(f"pyxl save disk {FILE}.0; pyxl restore -p --set ms_vm_genid='\"generate\"' --set vnc=1 {FILE}.0; pyxl save disk {FILE}")
-    traces, sums = alone.run(TRACES).stdout, alone.run(f"sha256sum {ORIGINS}").stdout
+def test_six_guests_from_one_checkpoint(dom0: Dom0) -> None:
+    with alone(dom0):
+        wrote(dom0, "disk", "origin")
+        dom0.run(f"pyxl save disk {FILE}.0; pyxl restore --set ms_vm_genid='\"generate\"' --set vnc=1 {FILE}.0")
+        before = dom0.tick("disk")
+        dom0.pyxl(f"save disk {FILE}")
+        traces, sums = dom0.run(TRACES).stdout, dom0.run(f"sha256sum {ORIGINS}").stdout
 
-    dry = alone.pyxl(f"restore -n --name other --new-identity --mac 00:16:3e:01:02:03 {FILE}").stdout
-    assert "c_info.name: disk -> other\n" in dry and "-> 00:16:3e:01:02:03\n" in dry and "c_info.uuid" in dry
-    assert "--set vcpus: it would change what the guest has" in alone.refused(f"restore --set vcpus=4 {FILE}")
-    said = alone.refused(f"clone --count 30 {FILE} lab")
-    assert "30 guests need" in said and "room for" in said
-    assert alone.run(TRACES).stdout == traces
+        dry = dom0.pyxl(f"restore -n --name other --new-identity --mac 00:16:3e:01:02:03 {FILE}").stdout
+        assert "c_info.name: disk -> other\n" in dry and "-> 00:16:3e:01:02:03\n" in dry and "c_info.uuid" in dry
+        assert "--set vcpus: it would change what the guest has" in dom0.refused(f"restore --set vcpus=4 {FILE}")
+        said = dom0.refused(f"clone --count 30 {FILE} lab")
+        assert "30 guests need" in said and "room for" in said
+        assert dom0.run(TRACES).stdout == traces
 
-    said = alone.pyxl(f"clone --count 6 {FILE} lab", timeout=600).stdout
-    assert said.count("started") == 7  # and the totals
-    found = [identities(alone, name) for name in SIX]
-    for own in zip(*found, strict=True):
-        assert len(set(own)) == len(SIX), own
-    for name in SIX:
-        after = alone.tick(name)
-        assert after.hash == before.hash and after.counter > before.counter
-        wrote(alone, name, f"of {name}")
-    for name in SIX:
-        assert reads(alone, name) == f"of {name}"
-    assert alone.run(f"sha256sum {ORIGINS}").stdout == sums
-    assert "reads (/var/lib/pyxl-lab/disk-hda.raw)" in alone.refused(f"restore {FILE}")
+        said = dom0.pyxl(f"clone --count 6 {FILE} lab", timeout=600).stdout
+        assert said.count("started") == 7  # and the totals
+        found = [identities(dom0, name) for name in SIX]
+        for own in zip(*found, strict=True):
+            assert len(set(own)) == len(SIX), own
+        for name in SIX:
+            after = dom0.tick(name)
+            assert after.hash == before.hash and after.counter > before.counter
+            wrote(dom0, name, f"of {name}")
+        for name in SIX:
+            assert reads(dom0, name) == f"of {name}"
+        assert dom0.run(f"sha256sum {ORIGINS}").stdout == sums
+        assert "reads (/var/lib/pyxl-lab/disk-hda.raw)" in dom0.refused(f"restore {FILE}")
 
-    reverted(alone, before)
-    alone.pyxl(f"clone --discard {' '.join(SIX)}")
-    assert alone.run(TRACES).stdout == traces
-    assert alone.run(f"sha256sum {ORIGINS}").stdout == sums
-    alone.pyxl(f"restore {FILE}")
-    assert alone.tick("disk").hash == before.hash
+        reverted(dom0, before)
+        dom0.pyxl(f"clone --discard {' '.join(SIX)}")
+        assert dom0.run(TRACES).stdout == traces
+        assert dom0.run(f"sha256sum {ORIGINS}").stdout == sums
+        dom0.pyxl(f"restore {FILE}")
+        assert dom0.tick("disk").hash == before.hash
 
 
 def reverted(dom0: Dom0, before: Tick) -> None:
@@ -100,50 +110,53 @@ def reverted(dom0: Dom0, before: Tick) -> None:
 XFS, POOL = "/mnt/xfs", "/dev/pool"
 
 
-@pytest.fixture
-def stores(alone: Dom0) -> Iterator[Dom0]:
-    """A file system that shares blocks, and a group of volumes with a thin pool; both on loop devices."""
-    alone.run(
+@contextmanager
+def stores(dom0: Dom0) -> Iterator[None]:
+    """Have a file system that shares blocks, and a group of volumes with a thin pool; both on loop devices."""
+    dom0.run(
         # The lab's dom0 has no udevd, which lvcreate would wait for.
-        "set -e; printf 'activation {\\n udev_sync = 0\\n udev_rules = 0\\n}\\n' > /etc/lvm/lvmlocal.conf; truncate -s 400M /root/xfs.img /root/pool.img; mkfs.xfs -q /root/xfs.img; "
-        f"mkdir -p {XFS}; mount -o loop /root/xfs.img {XFS}; device=$(losetup -f --show /root/pool.img); "
-        "vgcreate -q pool $device; timeout 30 lvcreate -q -T -L 200M pool/thin; "
-        "timeout 30 lvcreate -q -T -V 64M -n hda pool/thin"
+        "set -e; printf 'activation {\\n udev_sync = 0\\n udev_rules = 0\\n}\\n' > /etc/lvm/lvmlocal.conf; "
+        f"truncate -s 400M /root/xfs.img /root/pool.img; mkfs.xfs -q /root/xfs.img; mkdir -p {XFS}; "
+        f"mount -o loop /root/xfs.img {XFS}; vgcreate -q pool $(losetup -f --show /root/pool.img); "
+        "timeout 30 lvcreate -q -T -L 200M pool/thin; timeout 30 lvcreate -q -T -V 64M -n hda pool/thin"
     )
-    yield alone
-    alone.run(
-        f"umount {XFS}; rmdir {XFS}; vgremove -q -f -y pool; losetup -j /root/pool.img | cut -d: -f1 | xargs -r losetup -d; "
-        "rm -f /root/xfs.img /root/pool.img",
-        check=False,
-    )
+    try:
+        yield
+    finally:
+        dom0.run(
+            f"umount {XFS}; rmdir {XFS}; vgremove -q -f -y pool; "
+            "losetup -j /root/pool.img | cut -d: -f1 | xargs -r losetup -d; rm -f /root/xfs.img /root/pool.img",
+            check=False,
+        )
 
 
-def test_a_running_guest_is_cloned_and_goes_on(stores: Dom0) -> None:
+def test_a_running_guest_is_cloned_and_goes_on(dom0: Dom0) -> None:
     """One disk is a thin volume, the other a qcow2 file on XFS; the guest's own are left to themselves."""
-    wrote(stores, "disk", "origin")
-    stores.run(
-        f"set -e; pyxl save disk {FILE}; dd if=/var/lib/pyxl-lab/disk-hda.raw of={POOL}/hda bs=1M conv=fsync status=none; "
-        f"cp /var/lib/pyxl-lab/disk-hdb.qcow2 {XFS}/disk-hdb.qcow2; "
-        f"pyxl restore --disk hda={POOL}/hda --disk hdb={XFS}/disk-hdb.qcow2 {FILE}"
-    )
-    before, traces = stores.tick("disk"), stores.run(TRACES).stdout
-    wrote(stores, "disk", "later")
-    killed(stores)
-    stores.pyxl("clone --count 2 disk lab", timeout=600)
-    went_on = stores.tick("disk")
-    assert went_on.hash == before.hash and went_on.counter > before.counter
-    wrote(stores, "disk", "of the origin")
-    for name in SIX[:2]:
-        assert stores.tick(name).hash == before.hash
-        assert reads(stores, name) == "later"
-        wrote(stores, name, f"of {name}")
-        wrote(stores, name, f"of {name}", "/mnt/b/mark")
-    assert [reads(stores, name) for name in ("disk", *SIX[:2])] == ["of the origin", "of lab-1", "of lab-2"]
-    stores.pyxl("revert lab-2")
-    assert reads(stores, "lab-2") == "later"
-    stores.pyxl("clone --discard lab-1 lab-2")
-    assert stores.run(TRACES).stdout == traces
-    assert reads(stores, "disk") == "of the origin"
+    with alone(dom0), stores(dom0):
+        wrote(dom0, "disk", "origin")
+        dom0.run(
+            f"set -e; pyxl save disk {FILE}; dd if=/var/lib/pyxl-lab/disk-hda.raw of={POOL}/hda bs=1M conv=fsync status=none; "
+            f"cp /var/lib/pyxl-lab/disk-hdb.qcow2 {XFS}/disk-hdb.qcow2; "
+            f"pyxl restore --disk hda={POOL}/hda --disk hdb={XFS}/disk-hdb.qcow2 {FILE}"
+        )
+        before, traces = dom0.tick("disk"), dom0.run(TRACES).stdout
+        wrote(dom0, "disk", "later")
+        killed(dom0)
+        dom0.pyxl("clone --count 2 disk lab", timeout=600)
+        went_on = dom0.tick("disk")
+        assert went_on.hash == before.hash and went_on.counter > before.counter
+        wrote(dom0, "disk", "of the origin")
+        for name in SIX[:2]:
+            assert dom0.tick(name).hash == before.hash
+            assert reads(dom0, name) == "later"
+            wrote(dom0, name, f"of {name}")
+            wrote(dom0, name, f"of {name}", "/mnt/b/mark")
+        assert [reads(dom0, name) for name in ("disk", *SIX[:2])] == ["of the origin", "of lab-1", "of lab-2"]
+        dom0.pyxl("revert lab-2")
+        assert reads(dom0, "lab-2") == "later"
+        dom0.pyxl("clone --discard lab-1 lab-2")
+        assert dom0.run(TRACES).stdout == traces
+        assert reads(dom0, "disk") == "of the origin"
 
 
 def killed(dom0: Dom0) -> None:
@@ -158,6 +171,26 @@ def killed(dom0: Dom0) -> None:
     dom0.tick("disk")
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("rounds", [300])
+def test_reverts_leave_nothing(dom0: Dom0, rounds: int) -> None:
+    """In turns with the shell script around xl; what each took is printed."""
+    with alone(dom0):
+        dom0.run(f"pyxl save disk {FILE}")
+        traces = dom0.run(TRACES).stdout
+        dom0.put("/root/reverts.sh", Path(__file__).with_name("reverts.sh").read_bytes())
+        said = dom0.run(f"sh /root/reverts.sh {rounds} {FILE}", timeout=30 * rounds + 120).stdout
+        took: dict[str, list[float]] = {"xl": [], "pyxl": []}
+        for tool, begun, ended in map(str.split, said.splitlines()):
+            took[tool].append(float(ended) - float(begun))
+        assert len(took["pyxl"]) == rounds
+        print({tool: (round(median(seconds), 2), round(max(seconds), 2)) for tool, seconds in took.items()})
+        assert dom0.run(TRACES).stdout == traces
+        dom0.pyxl(f"restore {FILE}")
+        dom0.tick("disk")
+
+
+@pytest.mark.soak
 def test_a_sandbox_has_each_line_run_in_a_fresh_guest(dom0: Dom0) -> None:
     """The example: what one line has written is seen in the memory, and is not there for the next."""
     traces = dom0.run(TRACES).stdout
