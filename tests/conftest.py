@@ -14,18 +14,17 @@ BUDGET = {
     "tests/deb": 0.5,
     "tests/pages": 0.5,
     "tests/xen": 0.5,
-    "tests/xen/clones": 3.5,
+    "tests/xen/clones": 4.5,
     "tests/xen/dm": 3.5,
     "tests/xen/faults": 3.5,
-    "tests/xen/files": 1.5,
-    "tests/xen/guests": 8.0,
-    "tests/xen/host": 6.0,
-    "tests/xen/package": 2.5,
-    "tests/xen/repository": 2.0,
-    "tests/xen/sleep": 3.5,
-    "tests/xen/trixie": 2.0,
+    "tests/xen/files": 0.5,
+    "tests/xen/guests": 8.5,
+    "tests/xen/host": 7.5,
+    "tests/xen/package": 3.0,
+    "tests/xen/repository": 1.5,
+    "tests/xen/trixie": 3.0,
 }
-REST, REST_MINUTES = "without a lab", 2.5
+REST, REST_MINUTES = "without a lab", 3.0
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ tests/formats/legacy/streams.py makes the streams, one of them from a real guest
 
 import shlex
 
+import pytest
+
 from tests.formats.legacy.streams import GUESTS, REMUS, Hvm, Pv, file
 from tests.xen.conftest import PLACE, Dom0
 from tests.xen.guests.test_journey import went_on
@@ -57,6 +59,7 @@ def test_faults_of_xen_s_converter_that_pyxl_s_has_not(dom0: Dom0) -> None:
     assert "converted" in dom0.pyxl(f"convert {HOME}/file {HOME}/new").stdout
 
 
+@pytest.mark.soak
 def test_a_guest_comes_back_from_a_legacy_checkpoint_with_its_memory(dom0: Dom0) -> None:
     """Restored by pyxl, with a converter that has no rights and only its stream, and by stock xl after a convert.
 

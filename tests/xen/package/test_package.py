@@ -15,6 +15,8 @@ from tests.xen.conftest import Tick, parse_tick
 from tests.xen.link import SUITE
 from tests.xen.stock import StockHost, stock_lab, undisturbed
 
+#: Where pyxl-guests.service has checkpoints.
+GUESTS = "/var/lib/xen/guests"
 MONITOR = "pgrep -f '[/]usr/libexec/pyxl/pyxl-monitor [0-9]'"
 
 
@@ -81,6 +83,15 @@ def live(host: Stock, packages: tuple[Path, Path], steps: tuple[str, ...]) -> No
     # Files go in both directions.
     host.run("pyxl destroy tick; pyxl restore /srv/of-old")
     assert host.tick().hash == before.hash
+
+    # Its unit brings back what save-all has put there, and saves it again when it is stopped.
+    host.run(f"pyxl save-all {GUESTS}; systemctl start pyxl-guests")
+    assert host.tick().hash == before.hash
+    host.run("systemctl stop pyxl-guests")
+    assert host.run(f"xl list | tail -n +3; ls {GUESTS}").stdout.count("tick") == 1
+    host.run(f"pyxl restore-all {GUESTS}")
+    assert host.tick().hash == before.hash
+
     host.run("pyxl save tick /srv/of-new")
     host.run(f"dpkg -i /srv/{old.name}")
     assert host.run("dpkg-query -W -f '${Version}' pyxl").stdout == version(old)

@@ -3,7 +3,7 @@
 from tests.xen.conftest import Dom0
 from tests.xen.faults import power
 
-COUNT, SEED = 10, 15
+COUNT, SEED = 4, 15
 
 
 def test_a_disk_that_loses_power_loses_no_checkpoint(dom0: Dom0) -> None:
