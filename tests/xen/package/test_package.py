@@ -88,7 +88,7 @@ def live(host: Stock, packages: tuple[Path, Path], steps: tuple[str, ...]) -> No
     host.run(f"pyxl save-all {GUESTS}; systemctl start pyxl-guests")
     assert host.tick().hash == before.hash
     host.run("systemctl stop pyxl-guests")
-    assert host.run(f"xl list | tail -n +3; ls {GUESTS}").stdout.count("tick") == 1
+    assert host.run(f"xl list | tail -n +3; cd {GUESTS}; ls *.checkpoint").stdout.count("tick") == 1
     host.run(f"pyxl restore-all {GUESTS}")
     assert host.tick().hash == before.hash
 
