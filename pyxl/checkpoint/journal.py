@@ -28,7 +28,8 @@ class Entry(NamedTuple):
 
     ``domid`` is 0 while a restore or create does not know it; ``target`` is the file of a save, all links followed;
     ``after`` is what happens to the domain at the end; ``since`` is in seconds since 1970; ``room`` is what dom0 has
-    given, in KiB; ``live`` says that writes may be logged.
+    given, in KiB; ``live`` says that writes may be logged; ``copies`` are those of the guest's disks, in JSON,
+    ``aside`` where its disks are while those of its checkpoint take their place.
     """
 
     operation: str
@@ -43,6 +44,8 @@ class Entry(NamedTuple):
     after: str = ""
     room: int = 0
     live: int = 0
+    copies: str = ""
+    aside: str = ""
 
     def says(self) -> str:
         """Return which operation it is, for a message: `save of "web1" (pid 4711, since 22:14:03)`."""

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 PRUNE_SECONDS = 10.0
 
 
-@click.command("checkpoint", short_help="Add a checkpoint of a running domain to a repository.")
+@click.command(
+    "checkpoint", cls=save_options.Bare, bare=save_options.DISKS,
+    short_help="Add a checkpoint of a running domain to a repository.",
+)  # fmt: skip
 @click.option("--init", is_flag=True, help="Only make REPO a repository.")
 @click.option("--all", "everybody", is_flag=True, help="Of each HVM and PVH guest of this host.")
 @click.option("--every", metavar="TIME", help="Stay, and add one every 10m, 6h or 1d.")
@@ -42,6 +45,7 @@ PRUNE_SECONDS = 10.0
 @options.engine
 @click.option("--compress", metavar="LEVEL", help=f"zstd's level, or {AUTO}, which keeps pace with the disk; {AUTO}.")
 @save_options.threads
+@save_options.disks
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @progress.option
 @click.argument("words", nargs=-1, required=True, metavar="[DOMAIN] REPO")
@@ -49,7 +53,7 @@ PRUNE_SECONDS = 10.0
 def checkpoint_command(
     verbose: bool, init: bool, everybody: bool, every: str | None, keep: str | None, pause: bool, full: bool,
     force: bool, downtime: int | None, rounds: int | None, engine: str, compress: str | None, threads: int | None,
-    as_json: bool, mode: str, words: tuple[str, ...],
+    disks: str | None, as_json: bool, mode: str, words: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Add a checkpoint of DOMAIN, which runs on, to REPO, a directory.
 
@@ -82,7 +86,7 @@ def checkpoint_command(
         return 0
     live = Live(downtime or DOWNTIME_MS, rounds or ROUNDS)
     after = After.PAUSE if pause else After.RESUME
-    asked = _Asked(domains[0], Path(path), after, how, live, ENGINES[engine], full, force)
+    asked = _Asked(domains[0], Path(path), after, how, live, ENGINES[engine], full, force, disks or "")
     saved, facts = _checkpoint(verbose, asked, mode)
     said, document = _said(saved, facts, path)
     click.echo(json.dumps(document) if as_json else said)
@@ -119,6 +123,7 @@ class _Asked(NamedTuple):
     engine: str
     is_full: bool
     force: bool
+    disks: str
 
 
 def _checkpoint(verbose: bool, asked: _Asked, mode: str) -> "tuple[Saved, Facts]":
@@ -135,14 +140,14 @@ def _checkpoint(verbose: bool, asked: _Asked, mode: str) -> "tuple[Saved, Facts]
         with progress.shown(mode, log) as report, _target(repository, engine, asked.is_full) as target:
             order = SaveOrder(
                 found, target, asked.after, force=asked.force, engine=asked.engine, compression=asked.how,
-                live=asked.live,
+                live=asked.live, disks=asked.disks,
             )  # fmt: skip
             watch = host.monitor_in_background(name)
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)
             if isinstance(target, Path):
                 from pyxl.files.importing import import_file
 
-                done = import_file(target, repository.path, report, is_full=asked.is_full)
+                done = import_file(target, repository.path, report, is_full=asked.is_full, with_disks=True)
                 saved = saved._replace(stored=done.share.own, seconds=saved.seconds + done.seconds)
                 facts = done.share.facts
             else:

@@ -92,20 +92,45 @@ def prune_command(keep: str | None, as_json: bool, repository: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON, an object for each repository.")
 @click.argument("checkpoints", metavar="REPO@N…", nargs=-1, required=True, type=click.Path(path_type=Path))
 def remove_command(as_json: bool, checkpoints: tuple[Path, ...]) -> None:
-    """Remove checkpoints from a repository; all others stay as they are.
+    """Remove checkpoints, and the copies of disks that belong to them; all others stay as they are.
+
+    Each is one of a repository, REPO@N, or a file to which copies of disks belong.
 
     \b
     Example:
         pyxl checkpoints remove /srv/checkpoints@1 /srv/checkpoints@2
     """
     numbers: defaultdict[Path, set[int]] = defaultdict(set)
+    files: list[Path] = []
     for each in checkpoints:
         named = reference(each)
-        if named is None or not named.which:
-            raise UsageError(f"{each} is no checkpoint of a repository", "Name each one, as REPO@7.")
+        if named is None and _has_copies(each):
+            files.append(each)
+            continue
+        if named is None:
+            said = f"{each} is no checkpoint of a repository, and no copies of disks belong to it"
+            raise UsageError(said, "Name each one, as REPO@7; `rm` removes a file.")
+        if not named.which:
+            raise UsageError(f"{each} is no checkpoint, but all of a repository", "Name each one, as REPO@7.")
         numbers[named.path].add(Repository(named.path).resolve(named.which))
     for path, chosen in numbers.items():
         _prune(Repository(path), None, chosen, as_json)
+    for file in files:
+        _remove_file(file, as_json)
+
+
+def _has_copies(file: Path) -> bool:
+    from pyxl.ops.disks_in_step import belonging_to
+
+    return bool(belonging_to(file))
+
+
+def _remove_file(file: Path, as_json: bool) -> None:
+    from pyxl.ops.disks_in_step import remove_checkpoint
+
+    if left := remove_checkpoint(file):
+        raise PyxlError(f"{file} stays{left}", "The same command tries again.")
+    click.echo(json.dumps({"file": str(file), "removed": True}) if as_json else printable(f"{file}: removed"))
 
 
 def _prune(repository: Repository, keep: "Keep | None", remove: Collection[int], as_json: bool) -> None:

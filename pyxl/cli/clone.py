@@ -121,12 +121,14 @@ def _planned(
         config = GuestConfig(checkpoint.header.config.decode("utf-8", "replace"), str(path))
         if said := admit(config, checkpoint.is_own):
             tell(printable(f"pyxl: {said}"))
-        saved, where = clone.saved_at(checkpoint), str(checkpoint.path.absolute())
+        belonging = checkpoint.identity.disks if checkpoint.identity else ()
+        where, called = str(checkpoint.path.absolute()), state.name if state else ""
+        origin = clone.Origin(where, config, checkpoint.saved, belonging, called)
     if settings:
         from pyxl.formats.xlcfg import settings as xlcfg_settings
 
         xlcfg_settings.put(config, settings, wiring.release())
-    return clone.plan(host.xen, host.store, config, where, saved, order, Chooser(host.store), report, state)
+    return clone.plan(host.xen, host.store, origin, order, Chooser(host.store), report)
 
 
 def _discard(host: wiring.Host, names: tuple[str, ...], as_json: bool) -> int:

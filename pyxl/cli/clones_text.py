@@ -25,7 +25,7 @@ def show(xen: Hypervisor, names: tuple[str, ...], as_json: bool) -> None:
     click.echo(f"{'Name':24} {'ID':>5} {'Made':20} {'Of':16} Checkpoint, disks")
     for clone in found:
         domain = domain_of(xen, clone)
-        where = ", ".join([clone.source, *(f"{each.vdev}={each.path}" for each in clone.disks if each.vdev)])
+        where = ", ".join([clone.source, *(f"{each.vdev}={each.path}" for each in clone.disks)])
         domid = "-" if domain is None else str(domain.domid)
         click.echo(printable(f"{clone.name:24} {domid:>5} {clone.made:20} {clone.origin:16} {where}"))
 

@@ -63,7 +63,7 @@ def document(found: Inspection) -> dict[str, Any]:
     return {
         **found._asdict(),
         "guest": found.guest._asdict(),
-        "saved": found.saved._asdict(),
+        "saved": found.saved.members(),
         "records": [record._asdict() for record in found.records],
     }
 

@@ -23,6 +23,7 @@ from pyxl.ops.trust import admit
 @click.option("--skip-device-state", is_flag=True, help="Of a legacy checkpoint: let the devices boot afresh.")
 @click.option("-d", "dump", is_flag=True, help="Print the guest's config as JSON on stderr.")
 @click.option("--force", is_flag=True, help="Restore even where processor, Xen or CONFIG do not fit the guest.")
+@click.option("--disks", "in_step", is_flag=True, help="Put its disks back, too, as `pyxl save --disks` copied them.")
 @somebody_else.options
 @click.option("-n", "--dry-run", is_flag=True, help="Print what the options would change in the config, and end.")
 @options.dm_control
@@ -33,7 +34,7 @@ from pyxl.ops.trust import admit
 @click.pass_obj
 def restore_command(
     verbose: bool, paused: bool, no_monitor: bool, foreground: bool, skip_device_state: bool, dump: bool,
-    force: bool, name: str | None, new_identity: bool, disks: tuple[tuple[str, Path], ...],
+    force: bool, in_step: bool, name: str | None, new_identity: bool, disks: tuple[tuple[str, Path], ...],
     macs: tuple[tuple[int, str], ...], settings: tuple[str, ...], dry_run: bool, dm_control: str | None, engine: str,
     as_json: bool, mode: str, files: tuple[Path, ...],
 ) -> None:  # fmt: skip
@@ -43,6 +44,9 @@ def restore_command(
     sums of its memory meanwhile.  The config in it may not run programs that are not root's own; files of this host
     that it names are said in one line.  CONFIG, an xl.cfg file, replaces it.  A legacy FILE, of Xen 4.2 to 4.5, is
     converted on its way.
+
+    A disk that was written to since FILE was saved is refused, as the guest would destroy its file system; with --disks
+    the copies that `pyxl save --disks` made take its place, and what was there is removed once the guest runs.
 
     \b
     Example:
@@ -74,7 +78,7 @@ def restore_command(
         with progress.shown(mode, log) as report:
             done = restore(
                 host.xen, host.store, wiring.open_dm, checkpoint, config, report,
-                replaced=replaced, paused=paused, force=force, engine=ENGINES[engine],
+                replaced=replaced, paused=paused, force=force, engine=ENGINES[engine], disks=in_step,
                 start_monitor=monitor,
             )  # fmt: skip
         how = f"{size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"

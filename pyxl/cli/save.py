@@ -18,7 +18,10 @@ from pyxl.ops.lookup import find_guest, name_of
 from pyxl.ops.save import SaveOrder, save
 
 
-@click.command("save", cls=save_options.BareCompress, short_help="Save a domain's state to a checkpoint file.")
+@click.command(
+    "save", cls=save_options.Bare, bare=save_options.COMPRESS | save_options.DISKS,
+    short_help="Save a domain's state to a checkpoint file.",
+)  # fmt: skip
 @click.option("-c", "keep", is_flag=True, help="Leave the domain running after the save.")
 @click.option("-p", "pause", is_flag=True, help="Leave the domain paused after the save.")
 @click.option("-D", "keep_domid", is_flag=True, help="Store the domid, to be asked for again by a restore.")
@@ -29,6 +32,7 @@ from pyxl.ops.save import SaveOrder, save
 @options.engine
 @click.option("--compress", metavar="[=LEVEL|auto|off]", help="Write zstd frames; auto keeps pace with the disk.")
 @save_options.threads
+@save_options.disks
 @click.option("--json", "as_json", is_flag=True, help="Print what was saved as JSON.")
 @progress.option
 @click.argument("domain")
@@ -37,8 +41,8 @@ from pyxl.ops.save import SaveOrder, save
 @click.pass_obj
 def save_command(
     verbose: bool, keep: bool, pause: bool, keep_domid: bool, force: bool, live: bool, downtime: int | None,
-    rounds: int | None, engine: str, compress: str | None, threads: int | None, as_json: bool, mode: str, domain: str,
-    file: Path, config: Path | None,
+    rounds: int | None, engine: str, compress: str | None, threads: int | None, disks: str | None, as_json: bool,
+    mode: str, domain: str, file: Path, config: Path | None,
 ) -> None:  # fmt: skip
     """Save DOMAIN (a domid or a name) to FILE, then destroy it.
 
@@ -47,6 +51,9 @@ def save_command(
 
     With --live the domain runs while most of its memory is copied, in rounds: each has what was written to during the
     one before.  With -c it runs again as soon as the rest was copied.
+
+    With --disks each disk that the domain may write to is copied before it runs again, in a way that shares what
+    neither has written since; `pyxl restore --disks` puts it back with the memory.
 
     `zstd -dc` makes xl's file of a compressed one.  /etc/xen/pyxl.conf may have defaults: `compress = auto`.
 
@@ -64,7 +71,9 @@ def save_command(
         log = host.log_to(name_of(host.store, found.domid))
         override = wiring.guest_config(config, nodes=host.xen.cpu_nodes()) if config else None
         wanted = Live(downtime or DOWNTIME_MS, rounds or ROUNDS) if live else None
-        order = SaveOrder(found, target_of(file), after, override, keep_domid, force, ENGINES[engine], how, wanted)
+        order = SaveOrder(
+            found, target_of(file), after, override, keep_domid, force, ENGINES[engine], how, wanted, disks or ""
+        )
         with progress.shown(mode, log) as report:
             watch = host.monitor_in_background(name_of(host.store, found.domid))
             saved = save(host.xen, host.store, wiring.open_dm, order, report, watch)

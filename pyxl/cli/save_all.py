@@ -12,7 +12,10 @@ from pyxl.ops.guests_directory import GuestsDirectory
 from pyxl.ops.save_all import SaveAll, at_once, names, save_all
 
 
-@click.command("save-all", cls=save_options.BareCompress, short_help="Save all guests, as before this host goes down.")
+@click.command(
+    "save-all", cls=save_options.Bare, bare=save_options.COMPRESS,
+    short_help="Save all guests, as before this host goes down.",
+)  # fmt: skip
 @click.option("--order", metavar="NAME,…", help="Guests that come back first, and are saved last.")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Save so many at once; one a CPU, up to 4.")
 @click.option("--shutdown-instead", is_flag=True, help="Shut down guests that cannot be saved.")

@@ -1,5 +1,8 @@
 """Options of the commands that save a guest."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from pyxl.model.compression import AUTO
@@ -21,8 +24,22 @@ threads = click.option(
 )  # fmt: skip
 
 
-class BareCompress(click.Command):
-    """A command whose `--compress` may stand without a value; click would take the next word, an argument, for one."""
+disks = click.option(
+    "--disks", metavar="[=WAY]",
+    help="Copy its disks, too, before it runs again: auto, reflink, lvm, copy, hook:/PROGRAM.",
+)  # fmt: skip
+
+
+class Bare(click.Command):
+    """A command with options that may stand without a value; click would take the next word, an argument, for one."""
+
+    def __init__(self, *args: Any, bare: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._bare = bare
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f"{arg}={AUTO}" if arg == "--compress" else arg for arg in args])
+        return super().parse_args(ctx, [f"{arg}={self._bare[arg]}" if arg in self._bare else arg for arg in args])
+
+
+#: What `--compress` and `--disks` mean without a value.
+COMPRESS, DISKS = {"--compress": AUTO}, {"--disks": "auto"}

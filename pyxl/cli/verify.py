@@ -70,7 +70,7 @@ def _as_json(path: Path, verdict: Verdict) -> str:
     said = {
         "file": str(path), "verdict": verdict.worst.value if verdict.worst else "clean", "findings": findings,
         "unlisted": verdict.unlisted, "legacy": verdict.legacy, "size": verdict.size, "stored": verdict.stored,
-        "identity": identity._asdict() if identity else None,
+        "identity": identity.members() if identity else None,
     }  # fmt: skip
     return json.dumps(said)
 

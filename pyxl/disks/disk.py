@@ -37,6 +37,10 @@ class Way(Protocol):
         """Remove a copy, or what of it there is."""
         ...
 
+    def rename(self, disk: Disk, path: Path) -> None:
+        """Call a disk ``path``, which nothing is called; it is durable."""
+        ...
+
 
 def call(*argv: str, needs: str, seconds: float = SECONDS) -> str:
     """Run a program of the host, and return what it printed; ``needs`` is Debian's package of it.
@@ -61,6 +65,12 @@ def call(*argv: str, needs: str, seconds: float = SECONDS) -> str:
 def remove_file(path: Path) -> None:
     """Remove a file durably, if it is there."""
     path.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def rename_file(file: Path, path: Path) -> None:
+    """Call a file by another name in its directory, durably."""
+    file.rename(path)
     sync_directory(path.parent)
 
 

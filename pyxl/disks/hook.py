@@ -7,7 +7,7 @@ from pyxl.errors import PyxlError
 
 
 class Hook:
-    """Copies by a program: `PROGRAM target|make|remove …`."""
+    """Copies by a program: `PROGRAM target|make|remove|rename …`."""
 
     shares_base = False
 
@@ -26,6 +26,9 @@ class Hook:
 
     def remove(self, target: Disk) -> None:
         self._call("remove", str(target.path))
+
+    def rename(self, disk: Disk, path: Path) -> None:
+        self._call("rename", str(disk.path), str(path))
 
     def _call(self, *words: str) -> str:
         return call(self._program, *words, needs="what your site calls it")

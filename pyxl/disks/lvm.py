@@ -9,6 +9,8 @@ from pyxl.errors import PyxlError
 from pyxl.formats.identity import own_path
 
 _PACKAGE = "lvm2"
+#: Of lvs, for a Volume's fields.
+_COLUMNS = ("vg_name", "lv_name", "pool_lv", "lv_uuid")
 
 
 class Volume(NamedTuple):
@@ -17,6 +19,7 @@ class Volume(NamedTuple):
     group: str
     name: str
     pool: str
+    uuid: str
 
 
 class Lvm:
@@ -44,12 +47,17 @@ class Lvm:
         if volume_of(target.path) is not None:
             call("lvremove", "-q", "-f", f"{target.path.parent.name}/{target.path.name}", needs=_PACKAGE)
 
+    def rename(self, disk: Disk, path: Path) -> None:
+        call("lvrename", "-q", disk.path.parent.name, disk.path.name, path.name, needs=_PACKAGE)
+
 
 def volume_of(device: Path) -> Volume | None:
     """Return the logical volume that a device is; None where it is none, or this host has no LVM."""
     try:
-        text = call("lvs", "--reportformat", "json", "-o", "vg_name,lv_name,pool_lv", str(device), needs=_PACKAGE)
+        text = call("lvs", "--reportformat", "json", "-o", ",".join(_COLUMNS), str(device), needs=_PACKAGE)
     except PyxlError:
         return None
     volumes = json.loads(text)["report"][0]["lv"]
-    return Volume(volumes[0]["vg_name"], volumes[0]["lv_name"], volumes[0]["pool_lv"]) if volumes else None
+    if not volumes:
+        return None
+    return Volume(*(volumes[0][column] for column in _COLUMNS))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pyxl.disks.disk import Disk, call, remove_file, sync
+from pyxl.disks.disk import Disk, call, remove_file, rename_file, sync
 from pyxl.formats.identity import own_path
 from pyxl.model import paths
 
@@ -24,3 +24,6 @@ class Qcow2:
 
     def remove(self, target: Disk) -> None:
         remove_file(target.path)
+
+    def rename(self, disk: Disk, path: Path) -> None:
+        rename_file(disk.path, path)

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from pyxl.disks.disk import Disk, remove_file, sync_directory
+from pyxl.disks.disk import Disk, remove_file, rename_file, sync_directory
 from pyxl.errors import PyxlError
 from pyxl.formats.identity import own_path
 
@@ -40,6 +40,9 @@ class Reflink:
 
     def remove(self, target: Disk) -> None:
         remove_file(target.path)
+
+    def rename(self, disk: Disk, path: Path) -> None:
+        rename_file(disk.path, path)
 
 
 def knows(file: Path) -> bool:

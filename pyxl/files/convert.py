@@ -63,7 +63,7 @@ def convert_file(
             raise PyxlError("only a legacy checkpoint can be converted from a pipe, or without its device state")
         else:
             found = whole(source, header)
-        identity = identity_of(found, header, time.time())
+        identity = identity_of(found, header, time.time())._replace(disks=())  # they stay the other file's
 
         undo.enter(Phase.OPEN_FILE)
         with held():

@@ -34,10 +34,13 @@ class Imported(NamedTuple):
     seconds: float
 
 
-def import_file(file: Path, repository: Path, report: Report, *, is_full: bool = False) -> Imported:
+def import_file(
+    file: Path, repository: Path, report: Report, *, is_full: bool = False, with_disks: bool = False
+) -> Imported:
     """Add a checkpoint to a repository, which is made on first use; only pages that have changed are written.
 
-    They are compared with the guest's newest checkpoint there; with ``is_full`` with none.
+    They are compared with the guest's newest checkpoint there; with ``is_full`` with none.  Copies of disks stay the
+    file's, unless it goes away (``with_disks``): two checkpoints would remove them.
 
     :raise OperationError: it failed, and the repository has what it had.
     """
@@ -48,6 +51,8 @@ def import_file(file: Path, repository: Path, report: Report, *, is_full: bool =
         undo.enter(Phase.CHECK_FILE)
         header = xl_header.parse(source.take)
         identity = _identity(source, header, file)
+        if not with_disks:
+            identity = identity._replace(disks=())
 
         undo.enter(Phase.OPEN_FILE)
         made = Repository.made(repository)

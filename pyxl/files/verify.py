@@ -147,5 +147,16 @@ def _of_source(source: Source, verdict: Verdict) -> Iterator[Finding]:
                 else "of Xen 4.2 to 4.5" if verdict.legacy else "written by xl"
             )  # fmt: skip
             yield Finding(end, "libxl END", "no-sums", UNKNOWN, f"no checksums behind it ({verdict.no_sums})")
+        if verdict.trailer and verdict.trailer.identity.disks:
+            yield from _of_disks(verdict.trailer, end)
     except StreamError as error:
         yield strict.broken_by(error, "pyxl TRAILER" if header.has_trailer else "behind libxl END")
+
+
+def _of_disks(found: Trailer, end: int) -> Iterator[Finding]:
+    """Yield which copies of the guest's disks are not what was saved; restore --disks refuses these."""
+    from pyxl.disks.copies import changed  # few checkpoints have any
+
+    for disk in found.identity.disks:
+        if why := changed(disk):
+            yield Finding(end, f"disk {disk.vdev}", "copy", BROKEN, why)

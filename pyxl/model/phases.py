@@ -15,8 +15,10 @@ class Owed(Flag):
     LOG_DIRTY = auto()  # of a live save: Xen and the device model may log writes; have them stop
     DOMAIN = auto()  # a domain that never ran is being built: destroy it
     ROOM = auto()  # dom0 has given memory to a domain that is not built: give it back
+    COPIES = auto()  # copies of the guest's disks may have been made for its file: remove them
     FILE = auto()  # a new file may be beside its target: remove it
     END = auto()  # nothing is undone: what was ordered for the domain is done
+    ASIDE = auto()  # disks have stepped aside for those of the checkpoint: put them back, or remove them at the end
 
 
 class Phase(Enum):
@@ -31,8 +33,8 @@ class Phase(Enum):
     DEVICE_MODEL = ("device model", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     MEMORY = ("memory", Owed.FILE | Owed.HELPER | Owed.LOG_DIRTY | Owed.GUEST)
     DEVICE_MODEL_STATE = ("device model state", Owed.FILE | Owed.GUEST)
-    DISKS = ("disks", Owed.FILE | Owed.GUEST)
-    COMMIT = ("commit", Owed.FILE | Owed.GUEST)
+    DISKS = ("disks", Owed.FILE | Owed.COPIES | Owed.GUEST)
+    COMMIT = ("commit", Owed.FILE | Owed.COPIES | Owed.GUEST)
     SETTLE = ("settle", Owed.END)
     # dump-core, which has OPEN_FILE and COMMIT of a save
     DUMP = ("dump", Owed.FILE | Owed.GUEST)
@@ -41,11 +43,12 @@ class Phase(Enum):
     # restore and create
     OPEN = ("open file", Owed.NOTHING)
     CHECK_FILE = ("check file", Owed.NOTHING)
-    ROOM = ("make room", Owed.ROOM)
-    BUILD = ("build", Owed.DOMAIN | Owed.ROOM)
-    CHECKSUMS = ("checksums", Owed.DOMAIN | Owed.ROOM)
-    MONITOR = ("monitor", Owed.DOMAIN | Owed.ROOM)
-    UNPAUSE = ("unpause", Owed.END)
+    DISKS_BACK = ("disks", Owed.ASIDE)
+    ROOM = ("make room", Owed.ASIDE | Owed.ROOM)
+    BUILD = ("build", Owed.DOMAIN | Owed.ASIDE | Owed.ROOM)
+    CHECKSUMS = ("checksums", Owed.DOMAIN | Owed.ASIDE | Owed.ROOM)
+    MONITOR = ("monitor", Owed.DOMAIN | Owed.ASIDE | Owed.ROOM)
+    UNPAUSE = ("unpause", Owed.END | Owed.ASIDE)
 
     def __init__(self, text: str, owes: Owed) -> None:
         self.text = text

@@ -3,11 +3,13 @@
 Knows no hypervisor.  A restore uses it, and so does the recovery of a save that died.
 """
 
+import calendar
 import os
 import select
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +26,7 @@ from pyxl.repository.reference import reference
 if TYPE_CHECKING:
     from pyxl.checkpoint.converted import ConvertedStream
     from pyxl.checkpoint.decompressed import DecompressedFile
+    from pyxl.formats.stream.trailer import Identity
     from pyxl.repository.reference import Reference
     from pyxl.repository.restored import Unpacked
 
@@ -40,7 +43,7 @@ class Checkpoint(NamedTuple):
 
     ``is_own``: root owns the file and nobody else may write to it.  ``policy`` is cpu_policy.of_stream's; None also
     for a pipe, which can be read only once, and for a legacy stream, which has none.  ``source`` reads the file apart
-    from ``stream``; None in the same cases.
+    from ``stream``; None in the same cases.  ``identity`` is the trailer's; None in the same cases, and of xl's files.
     """
 
     path: Path
@@ -49,6 +52,17 @@ class Checkpoint(NamedTuple):
     stream: "Stream"
     policy: tuple[bool, CpuPolicy] | None
     source: Source | None = None
+    identity: "Identity | None" = None
+
+    @property
+    def saved(self) -> float | None:
+        """When it was saved, in seconds since 1970; of xl's file, when that was written."""
+        if self.identity is not None:
+            with suppress(ValueError):
+                return float(calendar.timegm(time.strptime(self.identity.saved, "%Y-%m-%dT%H:%M:%SZ")))
+        elif self.source is not None:
+            return os.fstat(self.source.fd).st_mtime
+        return None
 
 
 @contextmanager
@@ -97,8 +111,10 @@ def _of_file(path: Path, skip_device_state: bool, opened: ExitStack, undo: Undo)
             source.offset = header.size
             policy = cpu_policy.of_stream(source.take, header.size)
     opened.callback(stream.close)
-    can_be_read_again = source.seekable and header.is_v2
-    return Checkpoint(path, _is_own(status), header, stream, policy, source if can_be_read_again else None)
+    if not (source.seekable and header.is_v2):
+        return Checkpoint(path, _is_own(status), header, stream, policy)
+    of_stream = getattr(stream, "trailer", None)
+    return Checkpoint(path, _is_own(status), header, stream, policy, source, of_stream and of_stream.identity)
 
 
 def _of_repository(named: "Reference", opened: ExitStack, undo: Undo) -> Checkpoint:
@@ -119,7 +135,8 @@ def _of_repository(named: "Reference", opened: ExitStack, undo: Undo) -> Checkpo
     view.offset = header.size
     policy = cpu_policy.of_stream(view.take, header.size)
     is_own = _is_own(repository.manifest_path(number).stat())
-    return Checkpoint(Path(f"{named.path}@{number}"), is_own, header, stream, policy, view)
+    path = Path(f"{named.path}@{number}")
+    return Checkpoint(path, is_own, header, stream, policy, view, stream.identity)
 
 
 def _is_own(status: os.stat_result) -> bool:

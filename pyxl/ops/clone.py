@@ -3,33 +3,34 @@
 All that can be refused is refused before anything is made; what is made for a clone is in its record before it is.
 """
 
-import calendar
 import copy
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pyxl.checkpoint.source import Source
+from pyxl.disks import copies
 from pyxl.disks.disk import Disk
-from pyxl.disks.ways import AUTO, fitting, way
+from pyxl.disks.ways import AUTO, way
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.identity import take_new_identity
 from pyxl.model import paths
+from pyxl.model.copied import Copied
 from pyxl.model.domain import DomainInfo
 from pyxl.model.live import Live
 from pyxl.model.phases import After
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
 from pyxl.ops import clones
-from pyxl.ops.checkpoint import Checkpoint, open_checkpoint
+from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.children import Call, Job, Steps, run
-from pyxl.ops.clones import Clone, Copied
+from pyxl.ops.clones import Clone
 from pyxl.ops.destroy import destroy
+from pyxl.ops.disks_in_step import check_stood_still, remove_checkpoint
 from pyxl.ops.force import unless_forced
 from pyxl.ops.identity import Chooser
 from pyxl.ops.lookup import by_name
@@ -39,8 +40,6 @@ from pyxl.ops.restore import Restored, restore
 from pyxl.ops.room import obtainable_kb
 from pyxl.ops.save import SaveOrder, save
 
-#: The way that a checkpoint was made, by its record: it is a file that is only removed.
-_FILE = "copy"
 _WHEN = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -54,44 +53,59 @@ class Order(NamedTuple):
     force: bool = False
 
 
-def plan(
-    xen: Hypervisor, store: Store, config: GuestConfig, source: str, saved: float | None, order: Order,
-    chooser: Chooser, report: Report, state: Clone | None = None,
-) -> list[Clone]:  # fmt: skip
-    """Return the clones of a checkpoint with ``config`` that ``order`` asks for, having made nothing.
+class Origin(NamedTuple):
+    """What clones are made of: ``source`` names a checkpoint with ``config``, which was saved then, if that is known.
 
-    ``source`` names the checkpoint; ``saved`` is when it was, in seconds since 1970, if that is known; ``state`` is the
-    record of a running guest's, whose copies of the disks are copied.
+    ``copies`` of the guest's disks belong to it; ``state`` is the name of its record, if it is a running guest's.
+    """
+
+    source: str
+    config: GuestConfig
+    saved: float | None = None
+    copies: tuple[Copied, ...] = ()
+    state: str = ""
+
+
+def plan(
+    xen: Hypervisor, store: Store, origin: Origin, order: Order, chooser: Chooser, report: Report
+) -> list[Clone]:
+    """Return the clones that ``order`` asks for, having made nothing.
 
     :raise PyxlError: a name is taken, a disk has gone on or cannot be copied, or there is not enough memory.
     """
+    config = origin.config
     _check(xen, store, config, order)
-    writable = [(vdev, Disk(Path(path), config.disk_format(vdev))) for vdev, path, write in config.disks() if write]
-    if state is not None:
-        writable = [(each.vdev, each.disk) for each in state.disks if each.vdev]
-    for vdev, disk in writable:
-        if not disk.path.exists():
-            raise PyxlError(f"disk {vdev} is missing: {disk.path}")
-        if state is None:
-            for passed_over in unless_forced(partial(_check_stood_still, vdev, disk, saved), order.force):
-                report.remark(passed_over)
+    bases = _bases(origin, order, report)
+    for vdev, disk in bases:
         check_not_in_use(xen, store, [(vdev, str(disk.path), False)])
-    ways = {vdev: fitting(disk, base_stays=True) if order.way == AUTO else way(order.way) for vdev, disk in writable}
     made = time.strftime(_WHEN, time.gmtime())
     found = []
     for name in order.names:
         its = GuestConfig(json.dumps(copy.deepcopy(config.document)), config.name)
         take_new_identity(its, name, chooser)
-        disks = []
-        for vdev, disk in writable:
-            target = ways[vdev].target(disk, config.name, name)
-            if os.path.lexists(target.path):
-                raise PyxlError(f"disk {vdev} of {name} would be {target.path}, which is there already")
-            its.use_disk(vdev, str(target.path), target.format)
-            disks.append(Copied(vdev, ways[vdev].name, str(disk.path), disk.format, str(target.path), target.format))
-        called = state.name if state else ""
-        found.append(Clone(name, its.uuid, source, config.name, made, its.document, tuple(disks), called))
+        disks = tuple(copies.planned(*base, order.way, config.name, name, base_stays=True) for base in bases)
+        for each in disks:
+            its.use_disk(each.vdev, each.path, each.format)
+        found.append(Clone(name, its.uuid, origin.source, config.name, made, its.document, disks, origin.state))
     _check_nothing_shared(found)
+    return found
+
+
+def _bases(origin: Origin, order: Order, report: Report) -> list[tuple[str, Disk]]:
+    """Return what the disks of clones are copied from: what belongs to the checkpoint, else disks that stood still.
+
+    :raise PyxlError: it has been written to.
+    """
+    if origin.copies:
+        for each in origin.copies:
+            if why := copies.changed(each):
+                raise PyxlError(f"disk {each.vdev} of the checkpoint is not what was saved: {why}")
+        return [(each.vdev, copies.disk_of(each)) for each in origin.copies]
+    config = origin.config
+    found = [(vdev, Disk(Path(path), config.disk_format(vdev))) for vdev, path, write in config.disks() if write]
+    for vdev, disk in found:
+        for passed_over in unless_forced(partial(check_stood_still, vdev, disk.path, origin.saved), order.force):
+            report.remark(passed_over)
     return found
 
 
@@ -107,14 +121,14 @@ def make(
             begun, made = time.monotonic(), list[Copied]()
             try:
                 for each in clone.disks:
-                    _make(each, made)
+                    copies.make(each, made)
                 options = ["-p"] if order.paused else []
                 words = ["restore", *options, "--progress", "none", "--json", "--", "/dev/stdin", clone.source]
                 ended = yield Call(words, None, json.dumps(clone.config))
                 if ended.status:
                     raise PyxlError(ended.why)
             except BaseException as error:
-                left = _take_away(made)
+                left = copies.take_away(made)
                 clones.forget(clone)
                 if isinstance(error, Exception):
                     tally.add(Outcome(clone.name, clone.uuid, 0, FAILED, f"{error}{left}", clone.source))
@@ -161,7 +175,8 @@ def discard(xen: Hypervisor, store: Store, open_dm: OpenDm, name: str, report: R
             raise PyxlError(f"{', '.join(users)} were made of {name}", "Discard those: it goes with the last.")
         if clone.uuid:
             end(xen, store, open_dm, clone, report)
-        if left := _take_away(clone.disks):
+        left = copies.take_away(clone.disks) if clone.uuid else remove_checkpoint(Path(clone.source))
+        if left:
             raise PyxlError(f'clone "{name}": its domain has ended{left}', "The same command tries again.")
         clones.forget(clone)
     if clone.state and not any(other.state == clone.state for other in clones.clones()):
@@ -181,31 +196,14 @@ def keep_state(
     _check(xen, store, config, order)
     called = clones.state_name(name)
     file = Path(paths.CLONES) / f"{called}.checkpoint"
-    kept = [Copied("", _FILE, "", "", str(file), "")]
-    for vdev, path, write in config.disks():
-        if write:
-            disk = Disk(Path(path), config.disk_format(vdev))
-            its = fitting(disk, base_stays=False) if order.way == AUTO else way(order.way)
-            if its.shares_base:
-                raise UsageError(f"{its.name} needs a disk that nobody writes to, and {config.name} does")
-            target = its.target(disk, config.name, called)
-            kept.append(Copied(vdev, its.name, path, disk.format, str(target.path), target.format))
     when = time.strftime(_WHEN, time.gmtime())
-    state = Clone(called, "", str(file), config.name, when, config.document, tuple(kept))
-
-    made = kept[:1]
-
-    def copy_disks() -> None:
-        for each in kept[1:]:
-            _make(each, made)
-
+    state = Clone(called, "", str(file), config.name, when, config.document)
     with clones.begun(state):
         try:
             after = After.PAUSE if domain.paused else After.RESUME
-            wanted = SaveOrder(domain, file, after, force=order.force, live=Live(), while_away=copy_disks)
+            wanted = SaveOrder(domain, file, after, force=order.force, live=Live(), disks=order.way)
             save(xen, store, open_dm, wanted, report, start_monitor)
         except BaseException:
-            _take_away(made)
             clones.forget(state)
             raise
     return state
@@ -222,7 +220,7 @@ def revert(
     started = time.monotonic()
     with open_checkpoint(Path(clone.source)) as checkpoint:
         for each in clone.disks:
-            if not each.of.path.exists():
+            if not Path(each.base).exists():
                 raise PyxlError(f'clone "{clone.name}": what its disk {each.vdev} was made of is gone: {each.base}')
         end(xen, store, open_dm, clone, report)
         config = _renewed(clone, Chooser(store))
@@ -235,8 +233,8 @@ def _renewed(clone: Clone, chooser: Chooser) -> GuestConfig:
     """Have the disks of a clone, which does not run, be as at its origin; return the config for its next restore."""
     for each in clone.disks:
         its = way(each.way)
-        its.remove(each.disk)
-        its.make(each.of, each.disk)
+        its.remove(copies.disk_of(each))
+        its.make(copies.base_of(each), copies.disk_of(each))
     config = clone.its_config()
     config.renew_generation_id(chooser.generation_id())
     return config
@@ -245,20 +243,6 @@ def _renewed(clone: Clone, chooser: Chooser) -> GuestConfig:
 def domain_of(xen: Hypervisor, clone: Clone) -> DomainInfo | None:
     """Return the domain of a clone, None where it has none."""
     return next((each for each in xen.domains() if each.uuid == clone.uuid and not each.dying), None)
-
-
-def saved_at(checkpoint: Checkpoint) -> float | None:
-    """Return when a checkpoint was made, in seconds since 1970; of xl's file, when it was last written to."""
-    facts = getattr(getattr(checkpoint.source, "manifest", None), "facts", None)
-    trailer = checkpoint.stream.trailer
-    when = facts.saved if facts else trailer.identity.saved if trailer else ""
-    if when:
-        try:
-            return float(calendar.timegm(time.strptime(when, _WHEN)))
-        except ValueError:
-            return None
-    source: Source | None = checkpoint.source
-    return os.fstat(source.fd).st_mtime if source is not None and source.fd >= 0 else None
 
 
 def _check(xen: Hypervisor, store: Store, config: GuestConfig, order: Order) -> None:
@@ -283,19 +267,6 @@ def _check_name(xen: Hypervisor, store: Store, name: str) -> None:
         raise PyxlError(f'a domain named "{name}" exists already (domid {domain.domid})')
 
 
-def _check_stood_still(vdev: str, disk: Disk, saved: float | None) -> None:
-    """Refuse a disk that was written to after the checkpoint was made; a device does not tell."""
-    if saved is None or not disk.path.is_file():
-        return
-    changed = disk.path.stat().st_mtime
-    if changed > saved + 1:
-        at, of = (time.strftime(_WHEN, time.gmtime(when)) for when in (changed, saved))
-        raise PyxlError(
-            f"disk {vdev} has gone on without the checkpoint: {disk.path} was written to at {at}, it is of {of}",
-            "Its file system would be destroyed. `--force` passes over this.",
-        )
-
-
 def _check_nothing_shared(planned: list[Clone]) -> None:
     """Refuse clones of which two would write to one file."""
     owner: dict[str, str] = {}
@@ -303,22 +274,3 @@ def _check_nothing_shared(planned: list[Clone]) -> None:
         for each in clone.disks:
             if owner.setdefault(os.path.realpath(each.path), clone.name) != clone.name or each.path == each.base:
                 raise PyxlError(f"{each.path} would be a disk of two guests")
-
-
-def _make(copied: Copied, made: list[Copied]) -> None:
-    """Make a copy of a disk, and have it among those that were ``made`` before it is."""
-    if os.path.lexists(copied.path):
-        raise PyxlError(f"{copied.path} is there already")
-    made.append(copied)
-    way(copied.way).make(copied.of, copied.disk)
-
-
-def _take_away(made: Iterable[Copied]) -> str:
-    """Remove what was made for a clone that does not run; return what could not be, in words that follow others."""
-    left = []
-    for each in made:
-        try:
-            way(each.way).remove(each.disk)
-        except (PyxlError, OSError) as error:
-            left.append(f"{each.path} is left: {error}")
-    return "".join(f"; {words}" for words in left)

@@ -13,39 +13,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyxl.checkpoint.descriptors import write_all
-from pyxl.disks.disk import Disk
 from pyxl.disks.ways import way
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model import paths
+from pyxl.model.copied import Copied
 
 _SUFFIX = ".json"
-
-
-class Copied(NamedTuple):
-    """A clone's own copy of a disk: ``path`` was made of ``base``, by the way of that name."""
-
-    vdev: str
-    way: str
-    base: str
-    base_format: str
-    path: str
-    format: str
-
-    @property
-    def of(self) -> Disk:
-        return Disk(Path(self.base), self.base_format)
-
-    @property
-    def disk(self) -> Disk:
-        return Disk(Path(self.path), self.format)
 
 
 class Clone(NamedTuple):
     """A clone: ``source`` is its checkpoint, ``origin`` the guest that this is of, ``made`` as 2026-11-24T15:20:11Z.
 
-    ``config`` is libxl's, with the clone's own disks.  ``state`` names the record of the checkpoint and disks of a
-    running guest that it was made of, if it was; such a record has no uuid, and the checkpoint among its disks.
+    ``config`` is libxl's, with the clone's own disks.  ``state`` names the record of the checkpoint of a running guest
+    that it was made of, if it was; such a record has no uuid, and no disks: these are the checkpoint's.
     """
 
     name: str
@@ -66,7 +47,7 @@ class Clone(NamedTuple):
 
 
 def state_name(name: str) -> str:
-    """Return how the record of a running guest's checkpoint and disks is called, of which clones ``name`` are made."""
+    """Return how the record of a running guest's checkpoint is called, of which clones ``name`` are made."""
     return f"{name}.state"
 
 

@@ -14,7 +14,7 @@ def unless_forced(check: Callable[[], None], force: bool) -> list[str]:
         check()
     except PyxlError as refusal:
         if not force:
-            refusal.hint = f"{refusal.hint}  `--force` passes over this check.".lstrip()
+            refusal.hint = f"{refusal.hint} `--force` passes over this check.".lstrip()
             raise
         return [f"passed over by --force: {refusal}"]
     return []

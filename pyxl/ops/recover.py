@@ -114,7 +114,7 @@ class Recovery:
         domain = domain_of(self._xen, entry)
         return Finding(
             f"{entry.says()} died at step {phase.text if phase else entry.phase}",
-            _remedy(phase.owes if phase else Owed.NOTHING), do,
+            _remedy(phase.owes if phase else Owed.NOTHING, entry), do,
             domain.domid if domain else entry.domid, entry.name,
         )  # fmt: skip
 
@@ -193,14 +193,18 @@ def put_right(finding: Finding, named: bool) -> tuple[bool, str]:
         return False, f"not done: {error}"
 
 
-def _remedy(owes: Owed) -> str:
-    """Say what would be done for an operation that died."""
+def _remedy(owes: Owed, entry: Entry) -> str:
+    """Say what would be done for an operation that died; few have to do with disks."""
     words = {
         Owed.GUEST: "let the guest go on", Owed.HELPER: "end its save-helper",
         Owed.DOMAIN: "destroy the domain, which never ran",
         Owed.ROOM: "give dom0 its memory back", Owed.FILE: "remove its temporary file",
         Owed.END: "bring it to its end",
     }  # fmt: skip
+    if entry.copies:
+        words[Owed.COPIES] = "remove the copies of its disks"
+    if entry.aside and Owed.END not in owes:
+        words[Owed.ASIDE] = "put its disks back"
     return ", ".join(text for owed, text in words.items() if owed in owes) or "forget it"
 
 

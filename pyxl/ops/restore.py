@@ -6,11 +6,12 @@ Everything that can be checked before a domain is built is checked then.
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
-from pyxl.errors import XenError
+from pyxl.errors import PyxlError, XenError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
 from pyxl.model.engine import DIRECT, LIBXC, proven
 from pyxl.model.phases import After, Phase
@@ -29,6 +30,7 @@ from pyxl.ops.settle import hold
 if TYPE_CHECKING:
     from pyxl.checkpoint.stand_in import StandIn
     from pyxl.ops.checkpoint import Stream
+    from pyxl.ops.disks_in_step import Aside
     from pyxl.repository.restored import PackedStandIn
 
 
@@ -45,6 +47,44 @@ def _fit_memory(config: GuestConfig, source: Source | None, report: Report) -> N
     if fitted := config.fit_memory(memory_kb(source, target + MAXMEM_SLACK_KB)):
         has, wanted, given = fitted
         report.remark(f"the checkpoint has {has} MiB, by its config {wanted} MiB: the guest gets {given} MiB")
+
+
+def _disks_back(undo: Undo, checkpoint: Checkpoint, config: GuestConfig, report: Report) -> "list[Aside]":
+    """Put the disks that belong to a checkpoint back, and return what stepped aside for them.
+
+    :raise PyxlError: none belong to it, one of them was changed, or ``config`` has others.
+    """
+    from pyxl.ops.disks_in_step import put_back
+
+    belonging = checkpoint.identity.disks if checkpoint.identity else ()
+    if not belonging:
+        raise PyxlError(
+            "no copies of disks belong to the checkpoint",
+            "`pyxl save --disks` makes them; else restore without --disks.",
+        )
+    its = {vdev: path for vdev, path, _ in config.disks()}
+    for each in belonging:
+        if its.get(each.vdev) != each.base:
+            raise PyxlError(f"disk {each.vdev} of the checkpoint is {each.base}, and the config has another")
+    report.step("putting disks back")
+    return put_back(undo, belonging, config.name)
+
+
+def _disks_stood_still(checkpoint: Checkpoint, config: GuestConfig) -> None:
+    """Refuse a checkpoint of which a disk has gone on; one that a config, or its user, has put in its place is theirs.
+
+    :raise PyxlError: which disk, and since when.
+    """
+    if checkpoint.saved is None or not checkpoint.header.is_json:
+        return
+    from pyxl.ops.disks_in_step import check_stood_still
+
+    saved = GuestConfig(checkpoint.header.config.decode("utf-8", "replace"), str(checkpoint.path))
+    at_save = {(vdev, path) for vdev, path, write in saved.disks() if write}
+    belonging = checkpoint.identity.disks if checkpoint.identity else ()
+    for vdev, path, write in config.disks():
+        if write and (vdev, path) in at_save:
+            check_stood_still(vdev, Path(path), checkpoint.saved, has_copy=any(each.vdev == vdev for each in belonging))
 
 
 class Restored(NamedTuple):
@@ -70,13 +110,13 @@ def _moved_by(engine: str, xen: Hypervisor, checkpoint: Checkpoint) -> "tuple[St
 def restore(
     xen: Hypervisor, store: Store, open_dm: OpenDm, checkpoint: Checkpoint, config: GuestConfig, report: Report,
     *, replaced: GuestConfig | None = None, paused: bool = False, force: bool = False,
-    engine: str = DIRECT, start_monitor: Callable[[int], None] | None = None,
+    engine: str = DIRECT, disks: bool = False, start_monitor: Callable[[int], None] | None = None,
 ) -> Restored:  # fmt: skip
     """Build a domain from a checkpoint, check that all that was read is what was saved, and let it go on.
 
     ``replaced`` is the checkpoint's own config, where ``config`` is another; ``start_monitor`` is called with the domid
     before the guest runs; ``force`` passes over the checks of the processor, of Xen, and of a config that does not fit;
-    ``engine`` moves the memory of a file, libxc always that of a pipe.
+    ``engine`` moves the memory of a file, libxc always that of a pipe; ``disks`` puts the guest's disks back, too.
 
     :raise OperationError: it failed; nothing of the domain is left, or the message says what is.
     """
@@ -97,6 +137,10 @@ def restore(
         for remark in fit_placement(xen, store, config):
             report.remark(remark)
         _fit_memory(config, checkpoint.source, report)
+        asides = _disks_back(undo, checkpoint, config, report) if disks else []
+        if not disks:
+            for passed_over in unless_forced(partial(_disks_stood_still, checkpoint, config), force):
+                report.remark(passed_over)
         with room_for(xen, undo, config, report):
             undo.enter(Phase.BUILD, target=str(checkpoint.path))
             report.step("restoring memory")
@@ -118,4 +162,9 @@ def restore(
             report.remark(f"the checkpoint has no checksums ({why}): what it holds of memory was taken on trust")
         start(xen, undo, domid, paused, start_monitor)
         seconds = time.monotonic() - started
+        if asides:
+            from pyxl.ops.disks_in_step import forget
+
+            if left := forget(asides):
+                report.remark(left)
     return Restored(domid, config.name, stream.size, seconds)

@@ -3,6 +3,7 @@
 Every phase owes its undo from the moment that it is entered; nothing is destroyed before the file is whole.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.checkpoint.summed import SummedFile, SummedPipe, summed
-from pyxl.checkpoint.undo import Undo
+from pyxl.checkpoint.undo import StillOwed, Undo
 from pyxl.checkpoint.worker import Worker
 from pyxl.errors import DeviceModelError, HelperError, PyxlError
 from pyxl.formats.guest_config import MAXMEM_SLACK_KB, GuestConfig
@@ -21,6 +22,7 @@ from pyxl.formats.stream import libxl_v2, trailer, xl_header
 from pyxl.interrupt import held, last_chance
 from pyxl.model import paths, releases
 from pyxl.model.compression import Compression
+from pyxl.model.copied import Copied
 from pyxl.model.domain import DomainInfo
 from pyxl.model.engine import DIRECT, proven
 from pyxl.model.live import GOES_ON, Live, Round
@@ -61,8 +63,8 @@ class SaveOrder(NamedTuple):
     ``target`` is a path, a descriptor such as standard output, or a slot of a repository; ``config`` replaces the
     domain's own config in the file; ``keep_domid`` asks a restore for the same domid; ``force`` passes over the checks
     for room and vNUMA; ``engine`` moves the memory; without a ``compression`` the file is xl's; ``live`` copies most of
-    the memory before the guest is suspended; ``while_away`` is called when all is in the file, before the guest runs
-    again or is ended: its disks are as its memory believes them to be.
+    the memory before the guest is suspended; ``disks`` is a way to copy its disks (pyxl.disks.ways), which is done
+    before it runs again or is ended: they are as its memory believes them to be.
     """
 
     domain: DomainInfo
@@ -74,7 +76,7 @@ class SaveOrder(NamedTuple):
     engine: str = DIRECT
     compression: Compression | None = None
     live: Live | None = None
-    while_away: Callable[[], None] | None = None
+    disks: str = ""
 
     @property
     def verb(self) -> str:
@@ -148,6 +150,7 @@ def save(
         nothing_added_late(living)
         for passed_over in unless_forced(lambda: keeps_topology(living), order.force):
             report.remark(passed_over)
+        to_copy = _to_copy(living, order)
         guest = SavedGuest(xen, store, device_model, domid, living)
         undo.by(Owed.GUEST, guest.resume_after_failure)
 
@@ -179,14 +182,10 @@ def save(
 
         undo.enter(Phase.DEVICE_MODEL_STATE)
         stream.write(guest.device_model_records() + libxl_v2.end())
+        copies = _copied(to_copy, file, undo, report) if to_copy else []
         version = "" if device_model is None else device_model.version
-        identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version)
+        identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version, copies)
         size, stored = stream.end(identity), stream.stored()
-
-        if order.while_away is not None:
-            undo.enter(Phase.DISKS)
-            report.step("copying disks")
-            order.while_away()
 
         undo.enter(Phase.COMMIT)
         report.step("waiting for the disk")
@@ -213,12 +212,43 @@ def save(
     return Saved(name, size, stored, ended - started, freeze, helper.rounds)
 
 
+def _to_copy(config: GuestConfig, order: SaveOrder) -> list[Copied]:
+    """Return the copies of disks that are to be made.
+
+    :raise PyxlError: a disk cannot be copied.
+    """
+    if not order.disks:
+        return []
+    from pyxl.ops.disks_in_step import disks_to_copy
+
+    return disks_to_copy(config, order.disks, str(order))
+
+
+def _copied(to_copy: list[Copied], file: "File", undo: Undo, report: Report) -> list[Copied]:
+    """Copy the disks of a guest that is away, and return the copies with their marks."""
+    from pyxl.disks import copies  # few saves copy any
+
+    made = list[Copied]()
+
+    def take_away() -> str | None:
+        if file.committed:
+            return None
+        if left := copies.take_away(made):
+            raise StillOwed(left.removeprefix("; "))
+        return "copies of its disks removed"
+
+    undo.by(Owed.COPIES, take_away)
+    undo.enter(Phase.DISKS, durable=True, copies=json.dumps(to_copy))
+    report.step("copying disks")
+    return [copies.make(each, made) for each in to_copy]
+
+
 def _words(engine: str, stream: "Stream", order: SaveOrder) -> str:
     """Return how the save-helper is to move the memory."""
     words = [engine, stream.words] if engine else []
     if order.live is not None:
         words.append(order.live.words)
-        if engine and order.after is After.RESUME and order.while_away is None:
+        if engine and order.after is After.RESUME and not order.disks:
             words.append(GOES_ON)
     return " ".join(words)
 

@@ -4,6 +4,7 @@ The caller holds the guest's journal, so that nobody else acts on it.  All of it
 """
 
 import contextlib
+import json
 import os
 import signal
 import stat
@@ -15,6 +16,7 @@ from pyxl.checkpoint.journal import Entry, Journal
 from pyxl.checkpoint.new_file import temporary_of
 from pyxl.errors import DeviceModelError, DeviceModelTimeout, GuestError, OperationError, PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
+from pyxl.model.copied import Copied
 from pyxl.model.domain import DomainInfo
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
@@ -56,10 +58,14 @@ def settle(xen: Hypervisor, store: Store, open_dm: OpenDm, entry: Entry) -> list
         said += destroy_unborn(xen, domain)
     if Owed.ROOM in phase.owes and entry.room:
         said.append(give_back(xen, entry.room))
+    if Owed.COPIES in phase.owes and entry.copies and not _has_its_name(entry):
+        said += remove_copies(entry)
     if Owed.FILE in phase.owes:
         said += remove_temporary(entry)
     if Owed.END in phase.owes:
         said += _bring_to_end(xen, store, open_dm, entry, phase, domain)
+    if Owed.ASIDE in phase.owes and entry.aside:
+        said.append(_settle_aside(entry, phase, domain))
     return said
 
 
@@ -164,6 +170,31 @@ def never_ran(domain: DomainInfo) -> bool:
     return domain.paused and domain.cpu_time == 0 and domain.shutdown_reason is None
 
 
+def _settle_aside(entry: Entry, phase: Phase, domain: DomainInfo | None) -> str:
+    """Put disks back that have stepped aside for a guest that was not built; remove them once it goes on."""
+    from pyxl.ops import disks_in_step  # few restores put disks back
+
+    asides = disks_in_step.noted(entry.aside)
+    if phase is not Phase.UNPAUSE:
+        return disks_in_step.as_before(asides)
+    if domain is not None:
+        return disks_in_step.forget(asides) or "its disks from before removed"
+    return "its disks from before are left: " + ", ".join(each.path for each in asides if each.path)
+
+
+def remove_copies(entry: Entry) -> list[str]:
+    """Remove the copies of a guest's disks that a save has made, or some of them.
+
+    :raise PyxlError: one cannot be removed.
+    """
+    from pyxl.disks import copies  # few saves have any
+
+    made = [Copied(*each) for each in json.loads(entry.copies)]
+    if left := copies.take_away(made):
+        raise PyxlError(f"the copies of the guest's disks are not all gone{left}")
+    return [f"{', '.join(each.path for each in made)} removed"]
+
+
 def remove_temporary(entry: Entry) -> list[str]:
     """Remove the new file beside a target if it still exists as a regular file, in a directory that is no link."""
     if not entry.target:
@@ -210,6 +241,18 @@ def _bring_to_end(
     if entry.after == "PAUSE" and not domain.paused:  # Xen counts pauses: two would need two to undo them
         xen.pause(domain.domid)
     return let_go_on(xen, store, open_dm, domain)
+
+
+def _has_its_name(entry: Entry) -> bool:
+    """Tell whether a save has become a checkpoint, in a file or a repository."""
+    target = Path(entry.target)
+    if target.suffix != ".pack":
+        return _is_checkpoint_of(entry)
+    from pyxl.repository.repository import Repository
+
+    with contextlib.suppress(PyxlError, ValueError):
+        return Repository(target.parent.parent).manifest_path(int(target.stem)).exists()
+    return False
 
 
 def _is_checkpoint_of(entry: Entry) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.errors import PyxlError
-from pyxl.repository import manifest, retention
+from pyxl.repository import copies_gone, manifest, retention
 from pyxl.repository.manifest import PackRef
 from pyxl.repository.repository import Repository
 from pyxl.repository.retention import Keep
@@ -58,9 +58,12 @@ def prune(
             before = _size(repository)
             # libxc's files are made beside others: whose process lives is not left over.
             _remove(repository.path, (name for name in _temporaries(repository.path) if not _lives(name)))
+            copies_gone.note(repository, gone)
             _remove(repository.manifests, (repository.manifest_path(number).name for number in gone))
+            left = copies_gone.remove(repository)
             _remove(repository.manifests, _temporaries(repository.manifests))
             survey = Survey(repository)
+            survey.problems += [left.removeprefix("; ")] if left else []
             _remove(repository.packs, (*_temporaries(repository.packs), *survey.unneeded()))
             rewritten, uses = 0, survey.uses()
             while survey.is_complete and (chosen := victims(uses)):

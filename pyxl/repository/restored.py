@@ -5,6 +5,7 @@ import os
 from pyxl.checkpoint.by_offset import ByOffset
 from pyxl.checkpoint.checked import CheckedPipe
 from pyxl.checkpoint.descriptors import write_all
+from pyxl.checkpoint.source import behind
 from pyxl.formats.stream import libxl_v2, walk
 from pyxl.formats.stream.trailer import Trailer
 from pyxl.formats.stream.xl_header import XlHeader
@@ -18,7 +19,8 @@ class Unpacked(CheckedPipe):
     """
 
     def __init__(self, view: View, header: XlHeader) -> None:
-        walk.end_of_stream(view.take, view.skip, header.size)
+        found = behind(view, header, walk.end_of_stream(view.take, view.skip, header.size))
+        self.identity = found.identity if found else None
         super().__init__(view, header)
         self.size = view.size
         self._view = view

@@ -129,7 +129,7 @@ def test_verify_goes_on_behind_one_that_is_not_there(golden: Path) -> None:
         (["checkpoints", "{file}"], 1, "pyxl: [Errno 20] Not a directory: '{file}/pyxl-repository'"),
         (["checkpoints", "{file}s"], 1, "pyxl: {file}s is no repository"),
         (["checkpoints", "{golden}", "nobody"], 1, "pyxl: {golden} has no checkpoint of nobody"),
-        (["checkpoints", "remove", "{golden}"], 2, "pyxl: {golden} is no checkpoint of a repository"),
+        (["checkpoints", "remove", "{golden}"], 2, "pyxl: {golden} is no checkpoint, but all of a repository"),
         (["checkpoints", "remove", "{golden}@9"], 1, "pyxl: {golden} has no checkpoint 9"),
         (["checkpoints", "prune", "{golden}", "--keep", "often=3"], 2, "pyxl: 'often=3' keeps nothing: a rule is one of last, hourly, daily, weekly, monthly, yearly"),
         (["export", "{golden}@9", "-"], 1, "pyxl: {golden} has no checkpoint 9"),

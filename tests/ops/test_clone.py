@@ -14,7 +14,7 @@ from pyxl.model import paths
 from pyxl.model.domain import DomainInfo
 from pyxl.model.report import Report
 from pyxl.ops import children, clone, clones
-from pyxl.ops.clone import Order
+from pyxl.ops.clone import Order, Origin
 from pyxl.ops.identity import Chooser
 from pyxl.ops.outcomes import FAILED, STARTED, Tally
 from pyxl.ops.preflight import can_be_built
@@ -71,8 +71,8 @@ class World:
         return GuestConfig(json.dumps(document), "test")
 
     def plan(self, order: Order) -> list[clones.Clone]:
-        source = "/srv/web1.checkpoint"
-        return clone.plan(self.xen, self.store, self.config(), source, SAVED, order, Chooser(self.store), self.report)
+        origin = Origin("/srv/web1.checkpoint", self.config(), SAVED)
+        return clone.plan(self.xen, self.store, origin, order, Chooser(self.store), self.report)
 
     def make(self, *names: str, way: str = "qcow2", at_once: int = 2) -> Tally:
         order = Order(names, way, at_once)
@@ -171,7 +171,7 @@ def test_a_disk_that_is_not_this_host_s_is_shared_by_nobody(world: World) -> Non
     config.document["disks"].append({"pdev_path": "iqn.x", "vdev": "hdb", "script": "block-iscsi", "readwrite": 1})
     order = Order(("lab-1",), "qcow2")
     with pytest.raises(PyxlError, match="disk hdb is not this host's"):
-        clone.plan(world.xen, world.store, config, "/srv/x", SAVED, order, Chooser(world.store), world.report)
+        clone.plan(world.xen, world.store, Origin("/srv/x", config), order, Chooser(world.store), world.report)
 
 
 def test_two_clones_of_one_name_or_one_file_are_refused(world: World) -> None:

@@ -12,14 +12,13 @@ import pytest
 
 from pyxl.checkpoint import journal
 from pyxl.checkpoint.journal import Journal
-from pyxl.errors import OperationError, PyxlError, XenError
+from pyxl.errors import OperationError, XenError
 from pyxl.files.opened import opened
 from pyxl.files.verify import verify
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import libxl_v2, xl_header
 from pyxl.model import paths
 from pyxl.model.compression import Compression
-from pyxl.model.live import Live
 from pyxl.model.phases import After
 from pyxl.model.report import Report
 from pyxl.ops import suspend
@@ -69,21 +68,6 @@ def test_whole_order(world: World, after: After, end: list[str]) -> None:
     world.save(after)
     assert world.calls == [*BEFORE_END, *end]
     assert world.store.resumed_domids == ([] if after is After.DESTROY else [7])
-
-
-def test_what_is_to_be_done_while_the_guest_is_away_is_done_then(world: World) -> None:
-    world.save(After.RESUME, while_away=lambda: world.calls.append("disks"))
-    assert world.calls == [*BEFORE_END, "disks", "dm.resume", "resume 7"]
-
-
-@pytest.mark.parametrize("live", [None, Live(300, 3)])
-def test_a_guest_goes_on_when_that_fails(world: World, live: Live | None) -> None:
-    def fail() -> None:
-        raise PyxlError("no room")
-
-    with pytest.raises(OperationError, match=r"disks: no room; guest resumed, nothing written$"):
-        world.save(After.RESUME, while_away=fail, live=live)
-    assert world.calls[-2:] == ["dm.resume", "resume 7"] and world.files() == []
 
 
 @pytest.mark.parametrize("is_watched", [False, True])

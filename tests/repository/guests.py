@@ -1,6 +1,7 @@
 """Checkpoints of fake guests in a repository, made and restored by the engine as the save-helper does it."""
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pyxl.memory.packs_out import PackSink
 from pyxl.memory.restore import Restore, Ring
 from pyxl.memory.save import save
 from pyxl.model.compression import Compression
+from pyxl.model.copied import Copied
 from pyxl.repository.new_checkpoint import NewCheckpoint, Slot
 from pyxl.repository.repository import Repository
 from pyxl.repository.restored import PackedStandIn
@@ -26,7 +28,7 @@ __all__ = ["NAME", "PAGE", "UUID", "FakeGuest", "checkpoint", "differing", "gues
 
 def checkpoint(
     repository: Repository, source: Any, *, uuid: str = UUID, name: str = NAME, saved: float = 1.8e9,
-    threads: int = 3, is_full: bool = False, stream: Any = None,
+    threads: int = 3, is_full: bool = False, stream: Any = None, disks: Sequence[Copied] = (),
 ) -> int:  # fmt: skip
     """Make a checkpoint of a fake guest, and return its number; ``stream`` writes it to a sink, else ``save`` does."""
     slot = Slot(repository, repository.new_number(), is_full)
@@ -40,7 +42,7 @@ def checkpoint(
             save(source, source, sink, (4, 17), threads)
         sink.end()
         new.write(libxl_v2.end())
-        new.end(trailer.identity(uuid, name, saved, "host", "4.17.7", ""))
+        new.end(trailer.identity(uuid, name, saved, "host", "4.17.7", "", disks))
         new.took(1.5, 0.2)
         new.sync()
         new.commit()

@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from collections.abc import Sequence
+from io import BytesIO
 from typing import NamedTuple
 
 import xxhash
@@ -14,6 +15,7 @@ import xxhash
 from pyxl import __version__
 from pyxl.errors import BadRecord, UnsupportedStream
 from pyxl.formats.stream.record import Take
+from pyxl.model.copied import Copied
 
 MAGIC = b"pyxlsums"
 END_MAGIC = b"smuslxyp"
@@ -36,7 +38,7 @@ _SUMS = {XXH3_64: xxhash.xxh3_64_intdigest, XXH64: xxhash.xxh64_intdigest}
 class Identity(NamedTuple):
     """Which guest a checkpoint is a save of, and what made it; an unknown value is empty.
 
-    ``saved`` is in UTC, as 2026-11-24T15:20:11Z.
+    ``saved`` is in UTC, as 2026-11-24T15:20:11Z.  ``disks`` are the copies of its disks that belong to it.
     """
 
     uuid: str = ""
@@ -46,6 +48,14 @@ class Identity(NamedTuple):
     xen: str = ""
     qemu: str = ""
     pyxl: str = ""
+    disks: tuple[Copied, ...] = ()
+
+    def members(self) -> dict[str, object]:
+        """Return it as JSON has it; without copies of disks there is no member of them."""
+        found: dict[str, object] = self._asdict()
+        if self.disks:
+            return {**found, "disks": [disk._asdict() for disk in self.disks]}
+        return {name: value for name, value in found.items() if name != "disks"}
 
 
 class Trailer(NamedTuple):
@@ -61,15 +71,18 @@ class Trailer(NamedTuple):
     size: int = 0
 
 
-def identity(uuid: str, name: str, saved: float, host: str, xen: str, qemu: str) -> Identity:
+def identity(
+    uuid: str, name: str, saved: float, host: str, xen: str, qemu: str, disks: Sequence[Copied] = ()
+) -> Identity:
     """Return the identity of a checkpoint made by this pyxl; ``saved`` is in seconds since 1970."""
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(saved))
-    return Identity(*(value[:MAX_VALUE] for value in (uuid, name, when, host, xen, qemu, __version__)))
+    uuid, name, host, xen, qemu = (value[:MAX_VALUE] for value in (uuid, name, host, xen, qemu))
+    return Identity(uuid, name, when, host, xen, qemu, __version__, tuple(disks))
 
 
 def encode(trailer: Trailer) -> bytes:
     """Return the trailer's bytes, which belong at offset ``trailer.covered``; XXH3 makes one of version 1."""
-    text = json.dumps(trailer.identity._asdict(), ensure_ascii=False).encode("utf-8", "replace")
+    text = json.dumps(trailer.identity.members(), ensure_ascii=False).encode("utf-8", "replace")
     count = len(trailer.sums)
     is_old = trailer.algorithm == XXH3_64
     head = HEAD.pack(MAGIC, 1 if is_old else 2, BLOCK, trailer.covered, count, len(text))
@@ -111,6 +124,17 @@ def parse(take: Take, offset: int) -> Trailer:
     return Trailer(covered, sums, _identity(summed[len(head) + 8 * count :], offset), algorithm, size)
 
 
+def at_end(tail: bytes, end: int) -> Trailer | None:
+    """Return the trailer with which ``tail`` ends, the last bytes of a checkpoint of ``end`` bytes; None without one.
+
+    :raise StreamError: as parse.
+    """
+    size, magic = FOOT.unpack(tail[-FOOT.size :]) if len(tail) >= FOOT.size else (0, b"")
+    if magic != END_MAGIC or size > len(tail):
+        return None
+    return parse(BytesIO(tail[-size:]).read, end - size)
+
+
 def block_sum(block: bytes | memoryview, algorithm: int = XXH64) -> int:
     """Return the sum of a block that is all there."""
     return int(_SUMS[algorithm](block))
@@ -130,7 +154,13 @@ def _identity(text: bytes, offset: int) -> Identity:
     """Return the identity in its JSON; ignore members that a later pyxl may add."""
     try:
         found = json.loads(text)
-        known = {name: str(found.get(name, "")) for name in Identity._fields}
-    except (ValueError, AttributeError, RecursionError) as error:
+        known = {name: str(found.get(name, "")) for name in Identity._fields if name != "disks"}
+        disks = tuple(_copied(each) for each in found.get("disks", ()))
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise BadRecord("the trailer's identity is not a JSON object", offset) from error
-    return Identity(**known)
+    return Identity(**known, disks=disks)
+
+
+def _copied(members: dict[str, object]) -> Copied:
+    texts = {name: str(members.get(name, "")) for name in Copied._fields if name != "size"}
+    return Copied(**texts, size=int(str(members.get("size", 0))))

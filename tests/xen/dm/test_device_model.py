@@ -35,8 +35,8 @@ def begin(dom0: Dom0, control: str, name: str = NAME) -> Tick:
 
     A test that leaves it with another front or qemu than libxl started destroys it.
     """
-    fresh, disks = f"/root/fresh-{name}", DISKS[name]  # a disk belongs to its memory
-    copy = f"cp --sparse=always {disks}" if disks else "true"
+    fresh, disks = f"/root/fresh-{name}", DISKS[name]  # a disk belongs to its memory, by its time
+    copy = f"cp --sparse=always --preserve=timestamps {disks}" if disks else "true"
     if dom0.run(f"[ -d {fresh} ]", check=False).status:
         dom0.wake(name)
         dom0.pyxl(f"save {name} /root/{name}")
