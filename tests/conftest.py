@@ -14,7 +14,7 @@ BUDGET = {
     "tests/deb": 0.5,
     "tests/pages": 0.5,
     "tests/xen": 0.5,
-    "tests/xen/clones": 4.5,
+    "tests/xen/clones": 3.5,
     "tests/xen/dm": 3.5,
     "tests/xen/faults": 3.5,
     "tests/xen/files": 0.5,

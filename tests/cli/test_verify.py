@@ -70,7 +70,7 @@ def test_json_is_an_object_a_line(whole: Path, tmp_path: Path) -> None:
     status, lines = verify(Path("--json"), whole, tmp_path / "suspicious", tmp_path / "gone")
     clean, suspicious, gone = (json.loads(line) for line in lines)
     assert status == 1
-    assert clean == {"file": str(whole), "verdict": "clean", "findings": [], "unlisted": 0, "legacy": False, "size": whole.stat().st_size, "stored": 0, "identity": IDENTITY._asdict()}
+    assert clean == {"file": str(whole), "verdict": "clean", "findings": [], "unlisted": 0, "legacy": False, "size": whole.stat().st_size, "stored": 0, "identity": IDENTITY.members()}
     assert (suspicious["verdict"], suspicious["identity"]) == ("broken", None)
     assert suspicious["findings"][0] == {
         "offset": AT, "record": "libxc VERIFY", "rule": "empty", "severity": "suspicious", "text": "8 bytes where there should be none",

@@ -138,7 +138,12 @@ class Dom0:
             return parse_tick(self.link.ask("tick", timeout, name=name, seconds=timeout)["line"])
         except Nothing as nothing:
             self.blame_emulator()
-            raise AssertionError(f"{nothing}\n{self.log(name)}") from nothing
+            raise AssertionError(f"{nothing}\n{self.log(name)}{self.processors(name)}") from nothing
+
+    def processors(self, name: str) -> str:
+        """Return what a guest's processors are at, seen twice: whether it waits, spins or was never let run."""
+        look = f"xl vcpu-list {name}; for n in 0 1; do /usr/lib/xen-*/bin/xenctx {self.domid(name)} $n | head -8; done"
+        return self.run(f"{look}; sleep 2; {look}", check=False).stdout
 
     def blame_emulator(self) -> None:
         """Look whether the emulator disturbed a guest since the test began, which takes away Xen's log.
