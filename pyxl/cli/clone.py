@@ -10,7 +10,7 @@ from pyxl.cli.words import printable, tell
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.report import Report
-from pyxl.ops import clone, clones
+from pyxl.ops import clone, clones, guest_clock
 from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.identity import Chooser
 from pyxl.ops.lookup import find_guest
@@ -93,8 +93,10 @@ def revert_command(verbose: bool, paused: bool, as_json: bool, name: str) -> Non
             monitor = host.monitor_in_background(name)
             done = clone.revert(host.xen, host.store, wiring.open_dm, its, report, paused, monitor)
         said = f'reverted {done.domid} "{name}" to {its.source} in {done.seconds:.1f} s'
+        said = "; ".join(filter(None, (said, guest_clock.words(done.away, done.clock))))
         log(said)
-        document = {"domid": done.domid, "name": name, "source": its.source, "seconds": round(done.seconds, 3)}
+        document = {"domid": done.domid, "name": name, "source": its.source, "seconds": round(done.seconds, 3),
+                    "away": done.away, "clock": done.clock}  # fmt: skip
         click.echo(json.dumps(document) if as_json else said)
 
 

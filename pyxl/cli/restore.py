@@ -11,6 +11,7 @@ from pyxl.cli.words import size
 from pyxl.errors import UsageError
 from pyxl.formats.guest_config import GuestConfig
 from pyxl.model.engine import ENGINES
+from pyxl.ops import guest_clock
 from pyxl.ops.checkpoint import Checkpoint, open_checkpoint
 from pyxl.ops.restore import restore
 from pyxl.ops.trust import admit
@@ -83,9 +84,11 @@ def restore_command(
             )  # fmt: skip
         how = f"{size(done.size)} in {done.seconds:.1f} s" if done.size else f"{done.seconds:.1f} s"
         said = f'restored {done.domid} "{done.name}" from {files[-1]}: {how}'
+        said = "; ".join(filter(None, (said, guest_clock.words(done.away, done.clock))))
         log(said)
         document = {"domid": done.domid, "name": done.name, "file": str(files[-1]), "size": done.size,
-                    "seconds": round(done.seconds, 3), "paused": paused}  # fmt: skip
+                    "seconds": round(done.seconds, 3), "paused": paused,
+                    "away": done.away, "clock": done.clock}  # fmt: skip
         click.echo(json.dumps(document) if as_json else said + ("; paused" if paused else ""))
         if no_monitor:
             host.leave_unwatched(done.domid)

@@ -152,6 +152,11 @@ def clone_of(domid: int) -> str:
     return f"/libxl/{domid}/pyxl-clone"
 
 
+def restored_at(domid: int) -> str:
+    """Return where pyxl notes for a guest when it came back; below `data`, which the guest may read."""
+    return f"{LOCAL_DOMAIN}/{domid}/data/restored-at"
+
+
 def pool_name(pool: int) -> str:
     """Return where the name of a cpupool is."""
     return f"{POOLS}/{pool}/name"

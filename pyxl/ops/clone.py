@@ -25,7 +25,7 @@ from pyxl.model.live import Live
 from pyxl.model.phases import After
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
-from pyxl.ops import clones
+from pyxl.ops import clones, guest_clock
 from pyxl.ops.checkpoint import open_checkpoint
 from pyxl.ops.children import Call, Job, Steps, run
 from pyxl.ops.clones import Clone
@@ -134,10 +134,10 @@ def make(
                     tally.add(Outcome(clone.name, clone.uuid, 0, FAILED, f"{error}{left}", clone.source))
                     return
                 raise
-            domid = json.loads(ended.out)["domid"]
-            note_origin(xen, store, domid, clone)
-            seconds = round(time.monotonic() - begun, 3)
-            tally.add(Outcome(clone.name, clone.uuid, domid, STARTED, seconds=seconds))
+            done = json.loads(ended.out)
+            note_origin(xen, store, done["domid"], clone)
+            seconds, why = round(time.monotonic() - begun, 3), guest_clock.words(done["away"], done["clock"])
+            tally.add(Outcome(clone.name, clone.uuid, done["domid"], STARTED, why, seconds=seconds))
 
     def failed(clone: Clone, why: str) -> None:
         tally.add(Outcome(clone.name, clone.uuid, 0, FAILED, why, clone.source))

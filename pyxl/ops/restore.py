@@ -17,7 +17,7 @@ from pyxl.model.engine import DIRECT, LIBXC, proven
 from pyxl.model.phases import After, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
-from pyxl.ops import programs
+from pyxl.ops import guest_clock, programs
 from pyxl.ops.checkpoint import Checkpoint
 from pyxl.ops.create import Building, start
 from pyxl.ops.force import unless_forced
@@ -88,12 +88,17 @@ def _disks_stood_still(checkpoint: Checkpoint, config: GuestConfig) -> None:
 
 
 class Restored(NamedTuple):
-    """A domain that is back: ``size`` of the file in bytes (0 for a pipe), ``seconds`` until it ran."""
+    """A domain that is back: ``size`` of the file in bytes (0 for a pipe), ``seconds`` until it ran.
+
+    The guest was ``away`` for as many seconds, if that is known; ``clock`` is the checkpoint's.
+    """
 
     domid: int
     name: str
     size: int
     seconds: float
+    away: int | None = None
+    clock: str = ""
 
 
 def _moved_by(engine: str, xen: Hypervisor, checkpoint: Checkpoint) -> "tuple[Stream | StandIn | PackedStandIn, str]":
@@ -160,6 +165,7 @@ def restore(
         if not stream.is_summed:
             why = "it was compressed" if stream.trailer else "xl wrote it"
             report.remark(f"the checkpoint has no checksums ({why}): what it holds of memory was taken on trust")
+        guest_clock.tell_guest(store, domid)
         start(xen, undo, domid, paused, start_monitor)
         seconds = time.monotonic() - started
         if asides:
@@ -167,4 +173,5 @@ def restore(
 
             if left := forget(asides):
                 report.remark(left)
-    return Restored(domid, config.name, stream.size, seconds)
+    clock = checkpoint.identity.clock if checkpoint.identity else ""
+    return Restored(domid, config.name, stream.size, seconds, guest_clock.away(checkpoint.saved), clock)

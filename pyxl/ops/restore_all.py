@@ -18,6 +18,7 @@ from pyxl.formats.guest_config import GuestConfig
 from pyxl.formats.stream import xl_header
 from pyxl.model.domain import DomainInfo
 from pyxl.model.ports import Hypervisor, Store
+from pyxl.ops import guest_clock
 from pyxl.ops.children import Call, Job, Steps, run
 from pyxl.ops.guests_directory import BEGUN, CHECKPOINT, Guest, GuestsDirectory, this_boot
 from pyxl.ops.lookup import name_of
@@ -122,7 +123,8 @@ class _Work:
             why = f"it is built, but paused: {error}. The next restore-all lets it run"
             self._tell(guest, FAILED, why, domid=done["domid"])
             return
-        self._tell(guest, RESTORED, domid=done["domid"], size=done["size"], seconds=done["seconds"])
+        why = guest_clock.words(done["away"], done["clock"])
+        self._tell(guest, RESTORED, why, domid=done["domid"], size=done["size"], seconds=done["seconds"])
 
     def _create(self, guest: Guest, why: str) -> Steps:
         """Start a guest whose memory is lost, as after a loss of power."""

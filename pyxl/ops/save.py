@@ -29,6 +29,7 @@ from pyxl.model.live import GOES_ON, Live, Round
 from pyxl.model.phases import After, Owed, Phase
 from pyxl.model.ports import Hypervisor, OpenDm, Store
 from pyxl.model.report import Report
+from pyxl.ops import guest_clock
 from pyxl.ops.force import unless_forced
 from pyxl.ops.helper_run import OK, Handler, SaveHelper
 from pyxl.ops.lookup import name_of
@@ -143,6 +144,7 @@ def save(
             has_an_end(order.target)
         for remark in can_be_saved(xen, store, domain):
             report.log(remark)
+        clock = guest_clock.kept_by(xen, store, domid)
         device_model = open_dm(domain, store)
         device_model_can_save(device_model)
         living = _config_of(xen, store, domain)
@@ -184,7 +186,8 @@ def save(
         stream.write(guest.device_model_records() + libxl_v2.end())
         copies = _copied(to_copy, file, undo, report) if to_copy else []
         version = "" if device_model is None else device_model.version
-        identity = trailer.identity(domain.uuid, name, time.time(), os.uname().nodename, xen.release(), version, copies)
+        host, release = os.uname().nodename, xen.release()
+        identity = trailer.identity(domain.uuid, name, time.time(), host, release, version, copies, clock)
         size, stored = stream.end(identity), stream.stored()
 
         undo.enter(Phase.COMMIT)

@@ -145,7 +145,7 @@ def main(words: list[str]) -> int:
         if not _does(host, guest["name"], "restore"):
             return 1
         domid = host.build({**guest, "paused": True, "restored": guest["memory"]})
-        print(json.dumps({"domid": domid, "size": 100, "seconds": 0.5}))
+        print(json.dumps({"domid": domid, "size": 100, "seconds": 0.5, "away": 7200, "clock": "own"}))
     elif command == "create":
         config = json.loads(Path(last).read_text())
         if not _does(host, config["c_info"]["name"], "create"):

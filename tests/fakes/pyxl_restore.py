@@ -17,7 +17,7 @@ def main(words: list[str]) -> int:
         print(f'pyxl: restore {words[-1]} "{created["name"]}": build: it burns', file=sys.stderr)
         return 1
     (place / f"{created['uuid']}.json").write_text(json.dumps(config))
-    print(json.dumps({"domid": int(created["name"].rpartition("-")[2]) + 100, "size": 100, "seconds": 0.5}))
+    print(json.dumps({"domid": int(created["name"].rpartition("-")[2]) + 100, "size": 100, "seconds": 0.5, "away": None, "clock": ""}))
     return 0
 
 

@@ -106,7 +106,9 @@ def test_all_are_saved_and_come_back_once(world: World) -> None:
     assert became(world.save()) == dict.fromkeys(THREE, SAVED)
     assert world.host.names() == {}
     world.reboot()
-    assert became(world.restore()) == dict.fromkeys(THREE, RESTORED)
+    tally = world.restore()
+    assert became(tally) == dict.fromkeys(THREE, RESTORED)
+    assert {each.why for each in tally.outcomes} == {"its clock is 2 h behind"}
     assert world.memory() == dict.fromkeys(THREE, 2)
     assert world.files() == []
     assert world.restore().outcomes == []

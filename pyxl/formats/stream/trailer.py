@@ -38,7 +38,8 @@ _SUMS = {XXH3_64: xxhash.xxh3_64_intdigest, XXH64: xxhash.xxh64_intdigest}
 class Identity(NamedTuple):
     """Which guest a checkpoint is a save of, and what made it; an unknown value is empty.
 
-    ``saved`` is in UTC, as 2026-11-24T15:20:11Z.  ``disks`` are the copies of its disks that belong to it.
+    ``saved`` is in UTC, as 2026-11-24T15:20:11Z.  ``disks`` are the copies of its disks that belong to it; ``clock`` is
+    who keeps its clock: "xen", or "own".
     """
 
     uuid: str = ""
@@ -49,13 +50,12 @@ class Identity(NamedTuple):
     qemu: str = ""
     pyxl: str = ""
     disks: tuple[Copied, ...] = ()
+    clock: str = ""
 
     def members(self) -> dict[str, object]:
-        """Return it as JSON has it; without copies of disks there is no member of them."""
-        found: dict[str, object] = self._asdict()
-        if self.disks:
-            return {**found, "disks": [disk._asdict() for disk in self.disks]}
-        return {name: value for name, value in found.items() if name != "disks"}
+        """Return it as JSON has it; without copies of disks, or a clock, there is no member of them."""
+        found: dict[str, object] = {**self._asdict(), "disks": [disk._asdict() for disk in self.disks]}
+        return {name: value for name, value in found.items() if value or name not in ("disks", "clock")}
 
 
 class Trailer(NamedTuple):
@@ -72,12 +72,12 @@ class Trailer(NamedTuple):
 
 
 def identity(
-    uuid: str, name: str, saved: float, host: str, xen: str, qemu: str, disks: Sequence[Copied] = ()
+    uuid: str, name: str, saved: float, host: str, xen: str, qemu: str, disks: Sequence[Copied] = (), clock: str = ""
 ) -> Identity:
     """Return the identity of a checkpoint made by this pyxl; ``saved`` is in seconds since 1970."""
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(saved))
     uuid, name, host, xen, qemu = (value[:MAX_VALUE] for value in (uuid, name, host, xen, qemu))
-    return Identity(uuid, name, when, host, xen, qemu, __version__, tuple(disks))
+    return Identity(uuid, name, when, host, xen, qemu, __version__, tuple(disks), clock)
 
 
 def encode(trailer: Trailer) -> bytes:
