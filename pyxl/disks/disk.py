@@ -1,6 +1,8 @@
 """What a way to copy a disk is, and the programs of the host that ways use."""
 
+import ctypes
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -9,6 +11,8 @@ from pyxl.errors import PyxlError
 
 #: Seconds that a program may take which makes or removes a copy: none of them moves data, but a busy disk is slow.
 SECONDS = 120.0
+#: A process's wish for a signal at the death of the one that has started it: linux/prctl.h.
+_SET_PDEATHSIG = 1
 
 
 class Disk(NamedTuple):
@@ -45,12 +49,16 @@ class Way(Protocol):
 def call(*argv: str, needs: str, seconds: float = SECONDS) -> str:
     """Run a program of the host, and return what it printed; ``needs`` is Debian's package of it.
 
+    It ends when we die: what it made after that, nobody would take away.
+
     :raise PyxlError: it is missing, fails, or takes too long.
     """
+    libc = ctypes.CDLL(None)
     try:
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds,
             env={**os.environ, "LC_ALL": "C.UTF-8"}, start_new_session=True,
+            preexec_fn=lambda: libc.prctl(_SET_PDEATHSIG, signal.SIGTERM),
         )  # fmt: skip
     except FileNotFoundError as error:
         raise PyxlError(f"{argv[0]} is not installed", f"`apt install {needs}` brings it.") from error
