@@ -150,7 +150,7 @@ class Dom0:
 
         :raise LabLost: Xen saw a triple fault; see pyxl/lab/README.md.
         """
-        if saw := self.run("xl dmesg -c | grep -i 'triple fault'", check=False).stdout:
+        if saw := self.run("xl dmesg -c | grep -i -A 16 'triple fault'", check=False).stdout:
             raise LabLost(f"the emulator disturbed a guest: {saw.strip()}")
 
     def first_tick(self, name: str) -> Tick:
