@@ -123,9 +123,8 @@ def _planned(
         config = GuestConfig(checkpoint.header.config.decode("utf-8", "replace"), str(path))
         if said := admit(config, checkpoint.is_own):
             tell(printable(f"pyxl: {said}"))
-        belonging = checkpoint.identity.disks if checkpoint.identity else ()
         where, called = str(checkpoint.path.absolute()), state.name if state else ""
-        origin = clone.Origin(where, config, checkpoint.saved, belonging, called)
+        origin = clone.Origin(where, config, checkpoint.saved, checkpoint.disks, called)
     if settings:
         from pyxl.formats.xlcfg import settings as xlcfg_settings
 

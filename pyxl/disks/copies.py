@@ -62,6 +62,19 @@ def take_away(made: Iterable[Copied]) -> str:
     return "".join(f"; {words}" for words in left)
 
 
+def remove(belonging: Iterable[Copied]) -> str:
+    """Remove copies that belong to a checkpoint; return what is left, in words that follow others.
+
+    What is not what was made stays: it is somebody else's now.
+    """
+    left = []
+    for each in belonging:
+        if os.path.lexists(each.path):
+            why = changed(each)
+            left.append(f"; {each.path} is left: {why}" if why else take_away([each]))
+    return "".join(left)
+
+
 def changed(copied: Copied) -> str:
     """Return why a copy is not what was made; nothing where it is, as far as can be told.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxl.checkpoint.checked import CheckedFile, CheckedPipe, checked
+from pyxl.checkpoint.owner import is_roots_alone
 from pyxl.checkpoint.source import Source
 from pyxl.checkpoint.undo import Undo
 from pyxl.errors import PyxlError, UsageError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pyxl.checkpoint.converted import ConvertedStream
     from pyxl.checkpoint.decompressed import DecompressedFile
     from pyxl.formats.stream.trailer import Identity
+    from pyxl.model.copied import Copied
     from pyxl.repository.reference import Reference
     from pyxl.repository.restored import Unpacked
 
@@ -53,6 +55,11 @@ class Checkpoint(NamedTuple):
     policy: tuple[bool, CpuPolicy] | None
     source: Source | None = None
     identity: "Identity | None" = None
+
+    @property
+    def disks(self) -> "tuple[Copied, ...]":
+        """The copies of the guest's disks that belong to it; anybody could name files in one that is not ``is_own``."""
+        return self.identity.disks if self.identity and self.is_own else ()
 
     @property
     def saved(self) -> float | None:
@@ -112,9 +119,10 @@ def _of_file(path: Path, skip_device_state: bool, opened: ExitStack, undo: Undo)
             policy = cpu_policy.of_stream(source.take, header.size)
     opened.callback(stream.close)
     if not (source.seekable and header.is_v2):
-        return Checkpoint(path, _is_own(status), header, stream, policy)
+        return Checkpoint(path, is_roots_alone(status), header, stream, policy)
     of_stream = getattr(stream, "trailer", None)
-    return Checkpoint(path, _is_own(status), header, stream, policy, source, of_stream and of_stream.identity)
+    identity = of_stream and of_stream.identity
+    return Checkpoint(path, is_roots_alone(status), header, stream, policy, source, identity)
 
 
 def _of_repository(named: "Reference", opened: ExitStack, undo: Undo) -> Checkpoint:
@@ -134,14 +142,9 @@ def _of_repository(named: "Reference", opened: ExitStack, undo: Undo) -> Checkpo
     opened.callback(stream.close)
     view.offset = header.size
     policy = cpu_policy.of_stream(view.take, header.size)
-    is_own = _is_own(repository.manifest_path(number).stat())
+    is_own = is_roots_alone(repository.manifest_path(number).stat())
     path = Path(f"{named.path}@{number}")
     return Checkpoint(path, is_own, header, stream, policy, view, stream.identity)
-
-
-def _is_own(status: os.stat_result) -> bool:
-    others = stat.S_IWGRP | stat.S_IWOTH
-    return stat.S_ISREG(status.st_mode) and not status.st_uid and not status.st_mode & others
 
 
 def _wait_for_writer(fd: int, path: Path) -> None:

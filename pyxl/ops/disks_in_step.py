@@ -53,7 +53,7 @@ def belonging_to(file: Path) -> tuple[Copied, ...]:
     :raise PyxlError: it is none, or not a whole one.
     """
     with open_checkpoint(file) as checkpoint:
-        return checkpoint.identity.disks if checkpoint.identity else ()
+        return checkpoint.disks
 
 
 def remove_checkpoint(file: Path) -> str:
@@ -64,7 +64,7 @@ def remove_checkpoint(file: Path) -> str:
     """
     if not file.exists():
         return ""
-    if left := copies.take_away(belonging_to(file)):
+    if left := copies.remove(belonging_to(file)):
         return left
     remove_file(file)
     return ""

@@ -56,10 +56,11 @@ def _disks_back(undo: Undo, checkpoint: Checkpoint, config: GuestConfig, report:
     """
     from pyxl.ops.disks_in_step import put_back
 
-    belonging = checkpoint.identity.disks if checkpoint.identity else ()
+    belonging = checkpoint.disks
     if not belonging:
+        others = ", or it is not root's alone to write to" if checkpoint.identity and checkpoint.identity.disks else ""
         raise PyxlError(
-            "no copies of disks belong to the checkpoint",
+            f"no copies of disks belong to the checkpoint{others}",
             "`pyxl save --disks` makes them; else restore without --disks.",
         )
     its = {vdev: path for vdev, path, _ in config.disks()}
@@ -81,10 +82,10 @@ def _disks_stood_still(checkpoint: Checkpoint, config: GuestConfig) -> None:
 
     saved = GuestConfig(checkpoint.header.config.decode("utf-8", "replace"), str(checkpoint.path))
     at_save = {(vdev, path) for vdev, path, write in saved.disks() if write}
-    belonging = checkpoint.identity.disks if checkpoint.identity else ()
     for vdev, path, write in config.disks():
         if write and (vdev, path) in at_save:
-            check_stood_still(vdev, Path(path), checkpoint.saved, has_copy=any(each.vdev == vdev for each in belonging))
+            has_copy = any(each.vdev == vdev for each in checkpoint.disks)
+            check_stood_still(vdev, Path(path), checkpoint.saved, has_copy=has_copy)
 
 
 class Restored(NamedTuple):

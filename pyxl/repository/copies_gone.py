@@ -5,7 +5,8 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from pyxl.checkpoint.new_file import NewFile
-from pyxl.disks.copies import take_away
+from pyxl.checkpoint.owner import is_roots_alone
+from pyxl.disks import copies
 from pyxl.errors import StreamError
 from pyxl.formats.stream import trailer
 from pyxl.model.copied import Copied
@@ -38,7 +39,7 @@ def remove(repository: Repository) -> str:
         return ""
     gone = [each for number, found in noted.items() for each in found
             if not repository.manifest_path(int(number)).exists()]  # fmt: skip
-    if left := take_away(gone):
+    if left := copies.remove(gone):
         return left
     (repository.path / _NOTE).unlink()
     return ""
@@ -46,14 +47,18 @@ def remove(repository: Repository) -> str:
 
 def _noted(repository: Repository) -> dict[str, list[Copied]]:
     with suppress(FileNotFoundError, ValueError, TypeError):
+        if not is_roots_alone((repository.path / _NOTE).stat()):
+            return {}
         text = json.loads((repository.path / _NOTE).read_text())
         return {number: [Copied(*each) for each in found] for number, found in text.items()}
     return {}
 
 
 def _belonging(repository: Repository, number: int) -> list[Copied]:
-    """Return the copies that belong to a checkpoint; none of one that is not whole."""
+    """Return the copies that belong to a checkpoint; none of one that is not whole, or not root's alone to write to."""
     with suppress(StreamError, OSError):
+        if not is_roots_alone(repository.manifest_path(number).stat()):
+            return []
         manifest = repository.parsed(number, repository.read_manifest(number))
         found = trailer.at_end(manifest.tail, Layout(manifest).size)
         return list(found.identity.disks) if found else []

@@ -57,8 +57,6 @@ def test_a_copy_is_made_while_the_guest_is_away_and_is_in_the_trailer(
     assert (copied.vdev, copied.base, copied.size) == ("hda", str(disk), 7)
     assert Path(copied.path).read_bytes() == b"of web1"
     assert Path(copied.path).name.startswith("checkpoint-2") and copies.changed(copied) == ""
-    Path(copied.path).write_bytes(b"another")
-    assert "was written to" in copies.changed(copied)
     assert remove_checkpoint(world.target) == "" and world.files() == ["web1.raw"]
 
 
@@ -185,6 +183,25 @@ def test_what_is_no_copy_any_more_is_refused(world: World, gone_on: Path) -> Non
     with pytest.raises(OperationError, match="is missing"):
         restored(world, FakeXen([]), disks=True)
     assert gone_on.read_bytes() == b"later"
+
+
+def test_a_checkpoint_that_others_may_write_to_is_not_believed(world: World, gone_on: Path) -> None:
+    (copied,) = identity_of(world).disks
+    world.target.chmod(0o666)
+    with pytest.raises(OperationError, match="belong to the checkpoint, or it is not root's alone to write to"):
+        restored(world, FakeXen([]), disks=True)
+    assert remove_checkpoint(world.target) == "" and Path(copied.path).exists()
+    assert gone_on.read_bytes() == b"later"
+
+
+def test_a_copy_that_is_somebody_else_s_now_is_not_removed(world: World, gone_on: Path) -> None:
+    (copied,) = identity_of(world).disks
+    Path(copied.path).write_bytes(b"another")
+    assert "was written to" in copies.changed(copied)
+    assert f"{copied.path} is left: " in remove_checkpoint(world.target)
+    assert Path(copied.path).exists() and world.target.exists()
+    Path(copied.path).unlink()
+    assert remove_checkpoint(world.target) == "" and not world.target.exists()
 
 
 def test_a_checkpoint_without_disks(world: World, disk: Path) -> None:

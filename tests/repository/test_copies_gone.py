@@ -1,5 +1,6 @@
 """Copies of disks go with the checkpoints of a repository that they belong to, whoever dies when."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,12 @@ def test_verify_says_what_is_not_what_was_saved(repository: Repository, files: l
     (one, rule, changed), (_, _, missing) = found()
     assert (one, rule) == ("disk hda", "copy")
     assert "was written to" in changed and "is missing" in missing
+
+
+def test_a_repository_that_others_may_write_to_removes_nothing_else(repository: Repository, files: list[Path]) -> None:
+    theirs = repository.path / "copies-gone"
+    theirs.write_text(json.dumps({"9": [copied(files[2])]}))
+    theirs.chmod(0o666)
+    repository.manifest_path(2).chmod(0o666)
+    assert prune(repository, remove=[2]).problems == []
+    assert there(files) == [True, True, True]
