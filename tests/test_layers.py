@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "memory": {"errors", "formats", "xen", "checkpoint"},
     "repository": {"errors", "interrupt", "model", "formats", "checkpoint", "memory", "disks"},
     "dm": {"errors", "model", "xen"},
-    "disks": {"errors", "model", "formats"},
+    "disks": {"errors", "model", "formats", "checkpoint"},
     "ops": {"errors", "interrupt", "model", "formats", "xen", "checkpoint", "repository", "dm", "disks"},
     "files": {"errors", "interrupt", "model", "formats", "checkpoint", "repository", "disks"},
     "cli": {"errors", "interrupt", "model", "formats", "repository", "ops", "files", "lab"},

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from pyxl.checkpoint.descriptors import write_all
+from pyxl.checkpoint.durable import sync_open_directory
 from pyxl.checkpoint.real_path import is_trusted, open_directory
 from pyxl.errors import PyxlError
 from pyxl.interrupt import pass_on
@@ -103,7 +104,7 @@ class NewFile:
         self.temporary = None
         self.committed = True
         try:
-            self._sync_directory()
+            sync_open_directory(self._directory)
         except OSError as error:
             said = f"{error.strerror}: the checkpoint is whole, but its name may not outlast a crash of this host"
             raise NameNotDurable(error.errno, said, os.fspath(self._target)) from error
@@ -129,17 +130,10 @@ class NewFile:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary.name, dir_fd=self._directory)
         try:
-            self._sync_directory()
+            sync_open_directory(self._directory)
         except OSError as error:  # a disk that has just failed, and that has the name in its log
             said = f"{error.strerror}: {temporary} is removed, but may come back with the disk"
             raise NameNotDurable(error.errno, said, os.fspath(temporary)) from error
-
-    def _sync_directory(self) -> None:
-        try:
-            os.fsync(self._directory)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # a file system whose directories have nothing to sync
-                raise
 
     def _close_fd(self) -> None:
         fd, self.fd = self.fd, -1

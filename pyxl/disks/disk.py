@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from pyxl.checkpoint.durable import sync_directory
 from pyxl.errors import PyxlError
 
 #: Seconds that a program may take which makes or removes a copy: none of them moves data, but a busy disk is slow.
@@ -90,11 +91,3 @@ def sync(path: Path) -> None:
     finally:
         os.close(fd)
     sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -5,7 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from pyxl.disks.disk import Disk, remove_file, rename_file, sync_directory
+from pyxl.checkpoint.durable import sync_directory
+from pyxl.disks.disk import Disk, remove_file, rename_file
 from pyxl.errors import PyxlError
 from pyxl.formats.identity import own_path
 

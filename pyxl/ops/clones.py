@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyxl.checkpoint.descriptors import write_all
+from pyxl.checkpoint.durable import sync_directory
 from pyxl.disks.ways import way
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
@@ -76,7 +77,7 @@ def begun(clone: Clone) -> Iterator[None]:
     target = record_of(clone.name)
     if not target.parent.is_dir():
         target.parent.mkdir(mode=0o700)
-        _sync(target.parent.parent)
+        sync_directory(target.parent.parent)
     # Without a name of its own nothing of it stays, whenever we die.
     fd = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
     try:
@@ -90,7 +91,7 @@ def begun(clone: Clone) -> Iterator[None]:
             raise PyxlError(
                 f'there is a clone "{clone.name}" already', f"`pyxl clone --discard {clone.name}` ends it."
             ) from None
-        _sync(target.parent)
+        sync_directory(target.parent)
         yield
     finally:
         os.close(fd)
@@ -124,7 +125,7 @@ def forget(clone: Clone) -> None:
     """Remove the record of a clone that is held."""
     target = record_of(clone.name)
     target.unlink()
-    _sync(target.parent)
+    sync_directory(target.parent)
 
 
 def check_not_a_base(disks: Iterable[tuple[str, str, bool]]) -> None:
@@ -154,11 +155,3 @@ def _parsed(text: str) -> Clone:
         return Clone(**members)
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"a record in {paths.CLONES} cannot be read: {error}") from error
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from pyxl.checkpoint.durable import sync_directory
 from pyxl.errors import PyxlError, UsageError
 from pyxl.formats.guest_config import GuestConfig
 
@@ -82,7 +83,7 @@ class GuestsDirectory:
         self.path = path.absolute()
         if make and not self.path.is_dir():
             self.path.mkdir(mode=0o700, parents=True)
-            _sync(self.path.parent)
+            sync_directory(self.path.parent)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             status = os.fstat(self._fd)
@@ -169,11 +170,3 @@ class GuestsDirectory:
                 record = None
         name = record.name if record else escaped
         return Guest(name, uuid, guest_stem, record, CHECKPOINT in kinds, BEGUN in kinds, trouble)
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

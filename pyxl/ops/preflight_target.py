@@ -146,7 +146,9 @@ def _check_device(target: Path) -> None:
 
 def _check_room(target: Path, needed: int, what: str) -> None:
     if target.is_block_device():
-        place, free = target, _size(target)
+        from pyxl.disks.copies import size_of  # few saves go to a device
+
+        place, free = target, size_of(str(target))
     elif target.exists() and not target.is_file():
         return  # a pipe has no size of its own
     else:
@@ -166,11 +168,3 @@ def _check_room(target: Path, needed: int, what: str) -> None:
             f"{place} has {free >> 20} MiB free, the {what} needs up to {needed >> 20} MiB",
             f"Make room, or name a file elsewhere; an old {what} stays until the new one is whole.",
         )
-
-
-def _size(device: Path) -> int:
-    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.lseek(fd, 0, os.SEEK_END)
-    finally:
-        os.close(fd)

@@ -4,14 +4,13 @@ Nothing that a checkpoint names is removed before no manifest on the disk names 
 that was not to go is there, and what is left over goes next time.
 """
 
-import errno
-import os
 import re
 from collections.abc import Collection, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from pyxl.checkpoint.durable import sync_directory
 from pyxl.checkpoint.new_file import NewFile
 from pyxl.errors import PyxlError
 from pyxl.repository import copies_gone, manifest, retention
@@ -148,14 +147,7 @@ def _remove(directory: Path, names: Iterable[str]) -> None:
         return
     for name in found:
         (directory / name).unlink(missing_ok=True)
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system whose directories have nothing to sync
-            raise
-    finally:
-        os.close(fd)
+    sync_directory(directory)
 
 
 def _size(repository: Repository) -> int:
